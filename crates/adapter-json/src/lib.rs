@@ -1,0 +1,1 @@
+//! Graphs as files: node-link JSON snapshots and an append-only journal

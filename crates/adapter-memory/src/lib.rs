@@ -1,0 +1,1 @@
+//! In-process stores: every port of hexmem, for tests and degraded mode

@@ -1,0 +1,1 @@
+//! One SQLite file behind every port of hexmem: the embedded default

@@ -1,0 +1,1 @@
+//! Leased, fenced command dispatch with results

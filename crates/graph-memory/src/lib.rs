@@ -1,0 +1,1 @@
+//! Temporal knowledge graph of one agent or user

@@ -1,0 +1,1 @@
+//! Exact response cache for language models

@@ -1,0 +1,1 @@
+//! The contracts of hexmem: traits, value types, the one error type, capabilities

@@ -1,0 +1,1 @@
+//! Chunk, index, search and evaluate documents

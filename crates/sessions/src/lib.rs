@@ -1,0 +1,1 @@
+//! Web and agent sessions
