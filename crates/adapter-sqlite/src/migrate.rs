@@ -1,0 +1,1 @@
+//! The migrate of the SQLite adapter.

@@ -1,0 +1,10 @@
+//! What a store must compute atomically, as pure functions with shared test vectors: SQL, Lua and Rust
+//! give the same answer.
+
+mod backoff;
+mod bucket;
+mod idf;
+
+pub use backoff::*;
+pub use bucket::*;
+pub use idf::*;
