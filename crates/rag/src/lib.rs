@@ -5,3 +5,5 @@
 
 pub mod analyse;
 pub mod bm25;
+pub mod feedback;
+pub mod fuse;

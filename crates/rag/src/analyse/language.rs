@@ -69,7 +69,10 @@ impl FromStr for Language {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.iter().copied().find(|language| language.name() == name).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|language| language.name()).collect();
-            Error::invalid("rag.analyse", format!("no language {name:?}; known: {}", known.join(", ")))
+            Error::invalid(
+                "rag.analyse",
+                format!("no language {name:?}; known: {}", known.join(", ")),
+            )
         })
     }
 }

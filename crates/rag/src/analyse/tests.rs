@@ -25,7 +25,10 @@ fn identifiers_are_kept_whole_and_in_parts() {
 
 #[test]
 fn numbers_are_kept_with_their_point() {
-    assert_eq!(english("mach 2.5, version 1.2.3. In 1999."), ["mach", "2.5", "version", "1.2.3", "1999"]);
+    assert_eq!(
+        english("mach 2.5, version 1.2.3. In 1999."),
+        ["mach", "2.5", "version", "1.2.3", "1999"]
+    );
 }
 
 #[test]
