@@ -150,16 +150,14 @@ fn parse(text: &str) -> Option<Timestamp> {
         return None;
     }
     let mut rest = b.get(19..)?;
-    let mut fraction = 0i64;
+    let mut fraction = 0;
     if let Some(digits) = rest.strip_prefix(b".") {
         let len = digits.iter().take_while(|c| c.is_ascii_digit()).count();
         if len == 0 || len > 9 {
             return None;
         }
-        for place in 0..6 {
-            let digit = if place < len { i64::from(digits[place] - b'0') } else { 0 };
-            fraction = fraction * 10 + digit;
-        }
+        let padded = digits[..len].iter().copied().chain(std::iter::repeat(b'0'));
+        fraction = padded.take(6).fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
         rest = &digits[len..];
     }
     let offset = match rest {
