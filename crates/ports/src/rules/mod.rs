@@ -3,8 +3,10 @@
 
 mod backoff;
 mod bucket;
+mod command;
 mod idf;
 
 pub use backoff::*;
 pub use bucket::*;
+pub use command::*;
 pub use idf::*;
