@@ -25,7 +25,9 @@ pub mod cache;
 pub mod graph;
 pub mod key_value;
 pub mod minimum;
+pub mod outbox;
 pub mod queue;
+pub mod records;
 pub mod sessions;
 pub mod vectors;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Limit, Name, Result, Timestamp, Ttl};
+use crate::{Limit, Name, Result, Timestamp, Ttl, check_json};
 
 /// Something to be done because of a change: an entry of the outbox, committed in the same transaction or
 /// script as the change itself, or not at all.
@@ -21,6 +21,12 @@ pub struct Effect {
     pub key: Name,
     /// What the receiver needs.
     pub payload: Value,
+}
+
+/// Checks the payloads of `effects` with [`check_json`](crate::check_json). A store does so before it changes
+/// anything.
+pub fn check_effects(operation: &'static str, effects: &[Effect]) -> Result<()> {
+    effects.iter().try_for_each(|effect| check_json(operation, &effect.payload))
 }
 
 /// An effect as the outbox holds it.
