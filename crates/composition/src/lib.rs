@@ -1,1 +1,24 @@
-//! From configuration to wired services
+//! From configuration to wired services.
+//!
+//! Settings come from four places, later ones winning: defaults, a TOML file, the environment, the command
+//! line. [`Stores`] then opens what is asked for, and nothing else.
+//!
+//! ```
+//! use hexmem_composition::{Settings, Sources, Stores};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> hexmem_ports::Result<()> {
+//! let sources = Sources { toml: Some(("hexmem.toml".into(), "[graph]\nbackend = 'memory'".into())), ..Sources::default() };
+//! let stores = Stores::new(Settings::load(&sources)?);
+//! let graphs = stores.graph().await?;
+//! # let _ = graphs;
+//! # Ok(())
+//! # }
+//! ```
+
+mod environment;
+mod settings;
+mod stores;
+
+pub use settings::*;
+pub use stores::*;

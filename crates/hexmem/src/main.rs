@@ -1,3 +1,28 @@
-//! The command line of hexmem.
+//! The command line of hexmem: the storage layer for LLM agents.
 
-fn main() {}
+mod cli;
+mod commands;
+mod context;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("cannot start the runtime: {error}"), &[]);
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            output::report(&error);
+            ExitCode::from(1)
+        }
+    }
+}

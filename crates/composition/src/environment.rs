@@ -1,0 +1,67 @@
+//! The environment as a configuration source, one variable at a time, so that an error names the variable.
+
+use figment::value::{Dict, Map, Value};
+use figment::{Error, Metadata, Profile, Provider};
+
+/// hexmem's own variables: `HEXMEM__GRAPH__BACKEND` is `graph.backend`.
+const PREFIX: &str = "HEXMEM__";
+
+/// Variables that users of the systems hexmem replaces have already set, and what they mean here.
+const KNOWN: &[(&str, &str, &[&str])] = &[
+    ("GRAPH_BACKEND", "backend", &["graph"]),
+    ("CACHE_BACKEND", "backend", &["cache"]),
+    ("VECTOR_BACKEND", "backend", &["rag"]),
+];
+
+/// One variable as a figment provider.
+pub(crate) struct Variable {
+    name: String,
+    path: Vec<String>,
+    value: String,
+}
+
+impl Provider for Variable {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("environment variable {}", self.name))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        // Figment reads numbers, booleans and quoted text; anything else is text.
+        let leaf: Value = self.value.parse().unwrap_or_else(|_| Value::from(self.value.clone()));
+        let nested = self
+            .path
+            .iter()
+            .rev()
+            .fold(leaf, |inner, key| Value::from(Dict::from([(key.clone(), inner)])));
+        Ok(nested.into_dict().map(|dict| Map::from([(Profile::Default, dict)])).unwrap_or_default())
+    }
+}
+
+/// The variables that concern hexmem, those of the seeds first so that hexmem's own names win.
+pub(crate) fn variables(environment: &[(String, String)]) -> Vec<Variable> {
+    let seeds = environment.iter().flat_map(|(name, value)| {
+        KNOWN.iter().filter(move |(known, _, _)| known == name).flat_map(
+            move |(_, key, sections)| {
+                sections.iter().map(move |section| Variable {
+                    name: name.clone(),
+                    path: vec![(*section).to_owned(), (*key).to_owned()],
+                    value: seed_backend(value).to_owned(),
+                })
+            },
+        )
+    });
+    let own = environment.iter().filter_map(|(name, value)| {
+        let rest = name.strip_prefix(PREFIX)?;
+        let path = rest.split("__").map(str::to_lowercase).collect();
+        Some(Variable { name: name.clone(), path, value: value.clone() })
+    });
+    seeds.chain(own).collect()
+}
+
+/// The seeds' word for a backend in ours.
+fn seed_backend(word: &str) -> &str {
+    match word {
+        "postgresql" => "postgres",
+        other => other,
+    }
+}

@@ -1,0 +1,320 @@
+//! The settings and where they come from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format as _, Serialized, Toml};
+use hexmem_ports::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::environment::variables;
+
+/// Where a domain keeps its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// In the process: gone when it ends.
+    Memory,
+    /// Files of JSON (graphs only).
+    Json,
+    /// One SQLite file.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+    /// A Redis server or cluster.
+    Redis,
+    /// A Qdrant server.
+    Qdrant,
+    /// Several of them, routed.
+    Hybrid,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Json => "json",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Qdrant => "qdrant",
+            Self::Hybrid => "hybrid",
+        })
+    }
+}
+
+/// What a domain can be told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domain {
+    /// Where its data lies.
+    pub backend: Backend,
+}
+
+impl Default for Domain {
+    fn default() -> Self {
+        Self { backend: Backend::Sqlite }
+    }
+}
+
+/// How the SQLite file is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqliteSettings {
+    /// The file; by default `hexmem.db` in the data folder.
+    pub path: Option<PathBuf>,
+    /// How long a write waits for another process, in milliseconds.
+    pub busy_timeout_ms: u64,
+    /// `full`: an acknowledged write survives a power cut. `normal`: it survives a crash of the program.
+    pub synchronous: Synchronous,
+}
+
+impl SqliteSettings {
+    /// The wait as a duration.
+    pub fn busy_timeout(&self) -> Duration {
+        Duration::from_millis(self.busy_timeout_ms)
+    }
+}
+
+impl Default for SqliteSettings {
+    fn default() -> Self {
+        Self { path: None, busy_timeout_ms: 5_000, synchronous: Synchronous::Full }
+    }
+}
+
+/// When SQLite waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// At each commit.
+    Full,
+    /// At checkpoints.
+    Normal,
+}
+
+/// How graph files are used.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JsonSettings {
+    /// The folder; by default `graphs` in the data folder.
+    pub path: Option<PathBuf>,
+}
+
+/// All settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Keys and values.
+    pub key_value: Domain,
+    /// Graphs.
+    pub graph: Domain,
+    /// Sessions.
+    pub sessions: Domain,
+    /// Cached answers.
+    pub cache: Domain,
+    /// Commands.
+    pub queue: Domain,
+    /// Collections and their documents.
+    pub rag: Domain,
+    /// The SQLite file.
+    pub sqlite: SqliteSettings,
+    /// Graph files.
+    pub json: JsonSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from(".hexmem"),
+            key_value: Domain::default(),
+            graph: Domain::default(),
+            sessions: Domain::default(),
+            cache: Domain::default(),
+            queue: Domain::default(),
+            rag: Domain::default(),
+            sqlite: SqliteSettings::default(),
+            json: JsonSettings::default(),
+        }
+    }
+}
+
+/// Where settings come from, the weakest first.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// A file's name and text.
+    pub toml: Option<(PathBuf, String)>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// The command line's data folder.
+    pub data: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The file `explicit`, or else `hexmem.toml` in the present folder where it exists, and the process's environment.
+    /// Variables that are not UTF-8 are left out, unless they begin with hexmem's prefix.
+    pub fn from_process(explicit: Option<&Path>, data: Option<PathBuf>) -> Result<Self> {
+        let path = explicit.map_or_else(|| PathBuf::from("hexmem.toml"), Path::to_path_buf);
+        let toml = match std::fs::read(&path) {
+            Ok(bytes) => Some((path.clone(), utf8(&path, bytes)?)),
+            Err(error) if explicit.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                None
+            }
+            Err(error) => {
+                return Err(Error::invalid(
+                    "config.load",
+                    "cannot read the configuration file; check --config",
+                )
+                .with("file", path.display())
+                .caused_by(error));
+            }
+        };
+        let mut environment = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => environment.push((name, value)),
+                (Ok(name), Err(_)) if name.starts_with("HEXMEM__") => {
+                    return Err(Error::invalid("config.load", "the variable is not UTF-8")
+                        .with("variable", name));
+                }
+                _ => {}
+            }
+        }
+        environment.sort();
+        Ok(Self { toml, environment, data })
+    }
+}
+
+fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        Error::invalid("config.load", "the configuration file is not UTF-8")
+            .with("file", path.display())
+            .caused_by(error)
+    })
+}
+
+impl Settings {
+    /// Merges the sources. An unknown key or a bad value is `Invalid` and names the file or variable.
+    pub fn load(sources: &Sources) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some((path, text)) = &sources.toml {
+            // Parsed here first: figment's own message for bad TOML does not name the file.
+            figment = figment.merge(Named { path: path.clone(), toml: Toml::string(text) });
+        }
+        for variable in variables(&sources.environment) {
+            figment = figment.merge(variable);
+        }
+        let mut settings: Self = figment.extract().map_err(|error| explain(&error, sources))?;
+        if let Some(data) = &sources.data {
+            settings.data.clone_from(data);
+        }
+        Ok(settings)
+    }
+
+    /// The SQLite file.
+    pub fn sqlite_path(&self) -> PathBuf {
+        self.sqlite.path.clone().unwrap_or_else(|| self.data.join("hexmem.db"))
+    }
+
+    /// The folder of graph files.
+    pub fn json_path(&self) -> PathBuf {
+        self.json.path.clone().unwrap_or_else(|| self.data.join("graphs"))
+    }
+}
+
+/// A TOML text that names its file in errors.
+struct Named {
+    path: PathBuf,
+    toml: figment::providers::Data<Toml>,
+}
+
+impl figment::Provider for Named {
+    fn metadata(&self) -> figment::Metadata {
+        figment::Metadata::named(format!("file {}", self.path.display()))
+    }
+
+    fn data(
+        &self,
+    ) -> std::result::Result<
+        figment::value::Map<figment::Profile, figment::value::Dict>,
+        figment::Error,
+    > {
+        self.toml.data()
+    }
+}
+
+fn explain(error: &figment::Error, sources: &Sources) -> Error {
+    let place = match &error.metadata {
+        Some(metadata) => metadata.name.to_string(),
+        // A text that is no TOML at all has no metadata of its own.
+        None => match &sources.toml {
+            Some((path, _)) => format!("file {}", path.display()),
+            None => "settings".to_owned(),
+        },
+    };
+    let key = error.path.join(".");
+    let what = error.kind.to_string().trim().replace('\n', " ");
+    let built = Error::invalid("config.load", what).with("in", place);
+    if key.is_empty() { built } else { built.with("key", key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Settings> {
+        Settings::load(&Sources {
+            toml: Some(("hexmem.toml".into(), toml.into())),
+            environment: environment.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            data: None,
+        })
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_own_names_over_the_seeds() {
+        let settings =
+            load("[graph]\nbackend = 'sqlite'\n[sqlite]\nbusy_timeout_ms = 7", &[]).unwrap();
+        assert_eq!((settings.graph.backend, settings.sqlite.busy_timeout_ms), (Backend::Sqlite, 7));
+        let seeds = load("[graph]\nbackend = 'sqlite'", &[("GRAPH_BACKEND", "json")]).unwrap();
+        assert_eq!(seeds.graph.backend, Backend::Json);
+        let own = [("HEXMEM__GRAPH__BACKEND", "memory"), ("GRAPH_BACKEND", "json")];
+        assert_eq!(load("", &own).unwrap().graph.backend, Backend::Memory);
+        let path = load("", &[("HEXMEM__SQLITE__PATH", "/a/b.db")]).unwrap();
+        assert_eq!(path.sqlite_path(), PathBuf::from("/a/b.db"));
+    }
+
+    #[test]
+    fn a_url_alone_switches_nothing() {
+        let settings =
+            load("", &[("DATABASE_URL", "postgres://x"), ("REDIS_URL", "redis://x")]).unwrap();
+        assert_eq!(settings.graph.backend, Backend::Sqlite);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let cases = [
+            load("[grph]\nx = 1", &[]),
+            load("[graph]\nbackend = 'oracle'", &[]),
+            load("[graph\n", &[]),
+            load("", &[("HEXMEM__GRAPH__BACKEND", "oracle")]),
+            load("", &[("HEXMEM__GRAPH__COLOUR", "red")]),
+            load("", &[("GRAPH_BACKEND", "networkx")]),
+        ];
+        let places = [
+            "hexmem.toml",
+            "hexmem.toml",
+            "hexmem.toml",
+            "HEXMEM__GRAPH__BACKEND",
+            "HEXMEM__GRAPH__COLOUR",
+            "GRAPH_BACKEND",
+        ];
+        for (case, place) in cases.into_iter().zip(places) {
+            let text = case.unwrap_err().to_string();
+            assert!(text.contains(place), "{text} does not name {place}");
+            assert!(!text.contains('\n'), "{text}");
+        }
+    }
+}

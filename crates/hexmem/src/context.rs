@@ -1,0 +1,68 @@
+//! What a command works with: stores, scope, and where its output goes.
+
+use std::fmt::Write as _;
+
+use hexmem_composition::{Settings, Sources, Stores};
+use hexmem_ports::{Error, ErrorKind, Name, Result, Tenant, UserScope};
+use serde::Serialize;
+
+use crate::cli::Cli;
+use crate::output::{self, Progress};
+
+/// What a command works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) stores: Stores,
+    pub(crate) tenant: Tenant,
+    pub(crate) user: Name,
+    pub(crate) agent: Option<Name>,
+    json: bool,
+}
+
+impl Context {
+    pub(crate) fn new(cli: &Cli) -> Result<Self> {
+        let sources = Sources::from_process(cli.config.as_deref(), cli.data.clone())?;
+        Ok(Self {
+            stores: Stores::new(Settings::load(&sources)?),
+            tenant: Tenant(cli.tenant.clone()),
+            user: cli.user.clone(),
+            agent: cli.agent.clone(),
+            json: cli.json,
+        })
+    }
+
+    /// The tenant and user.
+    pub(crate) fn owner(&self) -> UserScope {
+        UserScope { tenant: self.tenant.clone(), user: self.user.clone() }
+    }
+
+    /// Prints the result of a command, once: `document` with `--json`, `text` without.
+    pub(crate) fn emit(
+        &self,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
+        let mut out = if self.json {
+            serde_json::to_string_pretty(document).map_err(|error| {
+                Error::new(ErrorKind::Internal, "output", "the result cannot be written as JSON")
+                    .caused_by(error)
+            })?
+        } else {
+            text()
+        };
+        if !out.is_empty() && !out.ends_with('\n') {
+            let _ = out.write_char('\n');
+        }
+        output::print(&out)
+    }
+
+    /// A progress display on stderr: a bar where stderr is a terminal, nothing in a pipe.
+    pub(crate) fn progress(&self, what: &'static str, total: Option<u64>) -> Progress {
+        Progress::new(what, total)
+    }
+
+    /// Whether `--json` was given.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+}
