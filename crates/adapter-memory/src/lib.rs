@@ -10,6 +10,7 @@ mod graph;
 mod key_value;
 mod outbox;
 mod queue;
+mod replay;
 mod sessions;
 mod vectors;
 

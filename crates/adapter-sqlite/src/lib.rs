@@ -1,8 +1,13 @@
 //! One SQLite file behind every port of hexmem: the embedded default.
+//!
+//! [`Database::open`] gives a handle; `database.key_value()`, `.sessions()`, `.outbox()`, ... give the ports.
+//! The file is in WAL mode: many processes may read while one writes. Each change is one transaction that
+//! starts with `BEGIN IMMEDIATE`.
 
 mod cache;
 mod config;
 mod connect;
+mod create;
 mod error;
 mod graph;
 mod key_value;
@@ -14,4 +19,5 @@ mod sessions;
 mod vectors;
 
 pub use config::*;
-pub use connect::*;
+pub use connect::{Database, ReadTx, WriteTx};
+pub use outbox::*;

@@ -1,0 +1,171 @@
+//! Making the file, and refusing one that is not ours before anything of it is touched.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hexmem_ports::{Error, ErrorKind, Result};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
+
+use crate::connect::{Access, connect};
+use crate::{SqliteConfig, error};
+
+const OPEN: &str = "sqlite.open";
+
+/// Marks a file as hexmem's, in the file's header: "hxmm".
+pub(crate) const APPLICATION_ID: i64 = 0x6878_6d6d;
+
+/// How often a step that another process disturbs is repeated within the busy timeout.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Creates folder and file where missing, checks that the file is ours, and sets its journal mode. Returns
+/// the absolute path.
+pub(crate) async fn prepare(config: &SqliteConfig) -> Result<PathBuf> {
+    let file = std::path::absolute(&config.path)
+        .map_err(|e| Error::invalid(OPEN, "the path cannot be used").caused_by(e))?;
+    make_folder(&file)?;
+    let is_new = is_empty(&file)?;
+    if !is_new {
+        refuse_foreign(config, &file).await?;
+    }
+    let mut connection = open_or_create(config, &file, is_new).await?;
+    if is_new {
+        // In rollback mode, before the log exists: the header of every file of ours carries the mark.
+        let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+        patiently(config, &file, &mut connection, &mark).await?;
+    }
+    let mode = patiently(config, &file, &mut connection, "PRAGMA journal_mode = WAL").await?;
+    let closed = connection.close().await;
+    if mode.as_deref() != Some("wal") {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            OPEN,
+            "the file system cannot share memory between processes; put the file on a local disk",
+        )
+        .with("file", file.display()));
+    }
+    closed.map_err(|e| error::map(OPEN, &file, e))?;
+    Ok(file)
+}
+
+fn make_folder(file: &Path) -> Result<()> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|e| {
+        Error::new(ErrorKind::Denied, OPEN, "the folder of the file cannot be created")
+            .with("folder", folder.display())
+            .caused_by(e)
+    })
+}
+
+/// Whether there is no file, or one of zero bytes that nothing was written to yet.
+fn is_empty(file: &Path) -> Result<bool> {
+    // The log first: a file always has its mark before it has a log.
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let logged = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    match fs::metadata(file) {
+        Ok(found) if found.is_dir() => {
+            Err(Error::invalid(OPEN, "a folder stands where the file should be; name a file in it")
+                .with("file", file.display()))
+        }
+        Ok(found) if found.len() == 0 && logged => Err(Error::corrupt(
+            OPEN,
+            "the file is empty but its log is not; both were left untouched: restore the file beside its log",
+        )
+        .with("file", file.display())),
+        Ok(found) => Ok(found.len() == 0),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(e) => Err(Error::new(ErrorKind::Denied, OPEN, "the file cannot be looked at")
+            .with("file", file.display())
+            .caused_by(e)),
+    }
+}
+
+/// Reads the header through SQLite as an immutable file: no lock, no log, no change. Opening and closing
+/// the file by other means would drop the locks that this process holds on it (POSIX locks belong to the
+/// process: <https://www.sqlite.org/howtocorrupt.html>, section 2.2).
+async fn refuse_foreign(config: &SqliteConfig, file: &Path) -> Result<()> {
+    let mut found = read_mark(file).await;
+    if !matches!(found, Ok(APPLICATION_ID)) {
+        // Another process may be writing the header right now.
+        tokio::time::sleep(config.busy_timeout().min(PAUSE * 10)).await;
+        found = read_mark(file).await;
+    }
+    match found {
+        Ok(APPLICATION_ID) => Ok(()),
+        Ok(_) => Err(Error::invalid(
+            OPEN,
+            "the file is a SQLite database of another program; it was left untouched: name another file",
+        )
+        .with("file", file.display())),
+        Err(e) => Err(error::map(OPEN, file, e)),
+    }
+}
+
+async fn read_mark(file: &Path) -> sqlx::Result<i64> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .read_only(true)
+        .immutable(true)
+        .disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let mark = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await;
+    connection.close().await?;
+    mark
+}
+
+async fn open_or_create(
+    config: &SqliteConfig,
+    file: &Path,
+    is_new: bool,
+) -> Result<SqliteConnection> {
+    if is_new {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .disable_statement_logging();
+        let created = options.connect().await.map_err(|e| error::map(OPEN, file, e))?;
+        #[cfg(unix)]
+        {
+            // Still empty; log and shared memory take the mode of the file.
+            let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(file, owner_only).map_err(|e| {
+                Error::new(ErrorKind::Denied, OPEN, "the file cannot be kept to its owner")
+                    .with("file", file.display())
+                    .caused_by(e)
+            })?;
+        }
+        created.close().await.map_err(|e| error::map(OPEN, file, e))?;
+    }
+    connect(config, file, Access::Write).await.map_err(|e| error::map(OPEN, file, e))
+}
+
+/// Runs a pragma, and again while another process is in the way: changes of the journal mode do not wait
+/// by themselves.
+async fn patiently(
+    config: &SqliteConfig,
+    file: &Path,
+    connection: &mut SqliteConnection,
+    pragma: &str,
+) -> Result<Option<String>> {
+    let mut left = config.busy_timeout();
+    loop {
+        let sql = AssertSqlSafe(pragma.to_owned());
+        match sqlx::query_scalar(sql).fetch_optional(&mut *connection).await {
+            Ok(answer) => return Ok(answer),
+            Err(e) if error::is_busy(&e) && !left.is_zero() => {
+                tokio::time::sleep(PAUSE.min(left)).await;
+                left = left.saturating_sub(PAUSE);
+            }
+            Err(e) => return Err(error::map(OPEN, file, e)),
+        }
+    }
+}
