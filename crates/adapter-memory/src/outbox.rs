@@ -1,6 +1,6 @@
-//! Effects in memory, handed out in order.
+//! The outbox in process: effects in the order of their commits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use hexmem_ports::{
 };
 use uuid::Uuid;
 
-/// An outbox that stores share: cheap to clone, clones are the same outbox.
+/// Effects of in-process stores. Clones share the entries; several stores may share one outbox.
 #[derive(Clone)]
 pub struct MemoryOutbox {
     clock: Arc<dyn Clock>,
@@ -20,86 +20,89 @@ pub struct MemoryOutbox {
 #[derive(Default)]
 struct State {
     last: i64,
-    entries: BTreeMap<i64, Held>,
+    waiting: BTreeMap<i64, OutboxEntry>,
+    held: HashMap<OutboxLease, Held>,
 }
 
 struct Held {
-    entry: OutboxEntry,
-    lease: Option<(OutboxLease, Timestamp)>,
-}
-
-impl Held {
-    fn until(&self) -> Timestamp {
-        self.lease.map_or(Timestamp::MIN, |(_, until)| until)
-    }
+    until: Timestamp,
+    sequences: Vec<i64>,
 }
 
 impl MemoryOutbox {
-    /// An empty outbox.
+    /// An empty outbox on `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Arc::default() }
     }
 
-    /// Adds the effects of a change made at `now`. A store calls it while it still holds the lock of the
-    /// change, after [`check_effects`](hexmem_ports::check_effects) and everything else that can refuse it.
-    pub fn push(&self, effects: Vec<Effect>, now: Timestamp) {
-        let mut state = self.state();
+    /// Appends the effects of a change. A store calls it while it holds its own lock, after the last step that
+    /// can fail: so the change and its effects are seen together.
+    pub(crate) fn commit(&self, now: Timestamp, effects: Vec<Effect>) {
+        let mut state = self.lock();
         for effect in effects {
             state.last += 1;
-            let entry = OutboxEntry { sequence: state.last, committed_at: now, effect };
-            state.entries.insert(entry.sequence, Held { entry, lease: None });
+            let sequence = state.last;
+            state.waiting.insert(sequence, OutboxEntry { sequence, committed_at: now, effect });
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Lets go of leases that ran out.
+    fn release(&mut self, now: Timestamp) {
+        self.held.retain(|_, held| held.until > now);
+    }
+
+    /// The keys of which an entry is held: their later entries must wait.
+    fn busy(&self) -> HashSet<Name> {
+        let sequences = self.held.values().flat_map(|held| &held.sequences);
+        sequences.filter_map(|s| Some(self.waiting.get(s)?.effect.key.clone())).collect()
     }
 }
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
     async fn lease(&self, limit: Limit, visibility: Ttl) -> Result<Option<OutboxBatch>> {
-        let mut state = self.state();
+        let mut state = self.lock();
         let now = self.clock.now();
-        let held: HashSet<Name> = state
-            .entries
+        state.release(now);
+        let busy = state.busy();
+        let entries: Vec<_> = state
+            .waiting
             .values()
-            .filter(|held| held.until() > now)
-            .map(|held| held.entry.effect.key.clone())
-            .collect();
-        let lease = OutboxLease(Uuid::new_v4());
-        let until = now.plus(visibility.get());
-        let entries: Vec<OutboxEntry> = state
-            .entries
-            .values_mut()
-            .filter(|free| !held.contains(&free.entry.effect.key))
+            .filter(|entry| !busy.contains(&entry.effect.key))
             .take(limit.as_usize())
-            .map(|free| {
-                free.lease = Some((lease, until));
-                free.entry.clone()
-            })
+            .cloned()
             .collect();
-        Ok((!entries.is_empty()).then_some(OutboxBatch { lease, entries }))
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let lease = OutboxLease(Uuid::new_v4());
+        let sequences = entries.iter().map(|entry| entry.sequence).collect();
+        state.held.insert(lease, Held { until: now.plus(visibility.get()), sequences });
+        Ok(Some(OutboxBatch { lease, entries }))
     }
 
     async fn ack(&self, lease: OutboxLease) -> Result<()> {
-        let mut state = self.state();
-        let now = self.clock.now();
-        let before = state.entries.len();
-        state
-            .entries
-            .retain(|_, held| !held.lease.is_some_and(|(own, until)| own == lease && until > now));
-        if state.entries.len() == before {
+        let mut state = self.lock();
+        state.release(self.clock.now());
+        let Some(held) = state.held.remove(&lease) else {
             return Err(Error::stale_lease(
                 "outbox.ack",
-                "the lease ran out or was replaced; the entries are handed out again",
+                "the lease ran out or was acknowledged before; its entries are handed out again",
             ));
+        };
+        for sequence in held.sequences {
+            state.waiting.remove(&sequence);
         }
         Ok(())
     }
 
     async fn depth(&self) -> Result<u64> {
-        Ok(u64::try_from(self.state().entries.len()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.lock().waiting.len()).unwrap_or(u64::MAX))
     }
 }
