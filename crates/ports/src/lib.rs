@@ -23,6 +23,7 @@ mod sessions;
 mod time;
 mod vectors;
 
+pub mod b64;
 pub mod rules;
 
 pub use cache::*;

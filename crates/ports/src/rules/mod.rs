@@ -5,8 +5,10 @@ mod backoff;
 mod bucket;
 mod command;
 mod idf;
+mod ticket;
 
 pub use backoff::*;
 pub use bucket::*;
 pub use command::*;
 pub use idf::*;
+pub use ticket::*;
