@@ -10,7 +10,7 @@
 //! # async fn main() -> hexmem_ports::Result<()> {
 //! let sources = Sources { toml: Some(("hexmem.toml".into(), "[graph]\nbackend = 'memory'".into())), ..Sources::default() };
 //! let stores = Stores::new(Settings::load(&sources)?);
-//! let graphs = stores.graph().await?;
+//! let graphs = stores.graph().await;
 //! # let _ = graphs;
 //! # Ok(())
 //! # }

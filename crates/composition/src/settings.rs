@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
@@ -66,16 +65,9 @@ pub struct SqliteSettings {
     /// The file; by default `hexmem.db` in the data folder.
     pub path: Option<PathBuf>,
     /// How long a write waits for another process, in milliseconds.
-    pub busy_timeout_ms: u64,
+    pub busy_timeout_ms: u32,
     /// `full`: an acknowledged write survives a power cut. `normal`: it survives a crash of the program.
     pub synchronous: Synchronous,
-}
-
-impl SqliteSettings {
-    /// The wait as a duration.
-    pub fn busy_timeout(&self) -> Duration {
-        Duration::from_millis(self.busy_timeout_ms)
-    }
 }
 
 impl Default for SqliteSettings {
@@ -86,7 +78,7 @@ impl Default for SqliteSettings {
 
 /// When SQLite waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Synchronous {
     /// At each commit.
     Full,
