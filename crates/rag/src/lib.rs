@@ -5,5 +5,6 @@
 
 pub mod analyse;
 pub mod bm25;
+pub mod chunk;
 pub mod feedback;
 pub mod fuse;
