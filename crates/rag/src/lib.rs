@@ -6,5 +6,6 @@
 pub mod analyse;
 pub mod bm25;
 pub mod chunk;
+pub mod eval;
 pub mod feedback;
 pub mod fuse;
