@@ -13,7 +13,7 @@
 //! equation 3.15, with the inverse document frequency that is never negative (as in Lucene). The
 //! average length is a constant of the collection: changing it means indexing again.
 
-use hexmem_ports::{Error, Result};
+use hexmem_ports::{Error, Result, SparseVector};
 use serde::{Deserialize, Serialize};
 
 use crate::analyse::TermCounts;
@@ -93,42 +93,23 @@ impl Bm25 {
         tf * (self.k1 + 1.0) / (tf + self.k1 * (1.0 - self.b + self.b * len / self.avg_len))
     }
 
-    /// The document side of the dot product.
-    pub fn document(&self, counts: &TermCounts) -> SparseVector {
+    /// The document side of the dot product. `Invalid` as [`check`](Self::check) says.
+    pub fn document(&self, counts: &TermCounts) -> Result<SparseVector> {
+        self.check()?;
         let length = counts.length();
-        SparseVector::collect(counts.iter().map(|(index, tf)| (index, self.weight(tf, length))))
+        collect(counts.iter().map(|(index, tf)| (index, self.weight(tf, length))))
     }
 }
 
 /// The query side of the dot product: how often each term occurs in the query.
-pub fn query(counts: &TermCounts) -> SparseVector {
-    SparseVector::collect(counts.iter())
+pub fn query(counts: &TermCounts) -> Result<SparseVector> {
+    collect(counts.iter())
 }
 
-/// A vector of which most values are zero. Indices ascend and are unique; values are finite.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SparseVector {
-    /// The indices of the values, ascending.
-    pub indices: Vec<u32>,
-    /// The values, as many as there are indices.
-    pub values: Vec<f32>,
-}
-
-impl SparseVector {
-    pub(crate) fn collect(pairs: impl Iterator<Item = (u32, f32)>) -> Self {
-        let (indices, values) = pairs.unzip();
-        Self { indices, values }
-    }
-
-    /// The pairs of index and value, in ascending order of the index.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> + '_ {
-        self.indices.iter().copied().zip(self.values.iter().copied())
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.indices.is_empty()
-    }
+/// A sparse vector of pairs in ascending order of the index.
+pub(crate) fn collect(pairs: impl Iterator<Item = (u32, f32)>) -> Result<SparseVector> {
+    let (indices, values) = pairs.unzip();
+    SparseVector::new(indices, values)
 }
 
 /// Rounds to the precision of a stored weight.
@@ -163,12 +144,11 @@ mod tests {
     fn vectors_ascend_and_hold_each_term_once() {
         let analyzer = Analyzer::default();
         let counts = TermCounts::of(&analyzer, "flow over a wing, flow", Side::Document);
-        let document = Bm25::default().document(&counts);
-        assert_eq!(document.indices.len(), 2);
-        assert!(document.indices.is_sorted());
-        let at = query(&counts).indices.iter().position(|&i| i == term_index("flow")).unwrap();
-        assert_eq!(query(&counts).values[at], 2.0);
-        assert!(query(&TermCounts::default()).is_empty());
+        let document = Bm25::default().document(&counts).unwrap();
+        assert_eq!(document.indices().len(), 2);
+        let query_side: Vec<_> = query(&counts).unwrap().iter().collect();
+        assert!(query_side.contains(&(term_index("flow"), 2.0)));
+        assert!(query(&TermCounts::default()).unwrap().indices().is_empty());
     }
 
     #[test]

@@ -8,9 +8,10 @@
 
 use std::collections::BTreeMap;
 
+use hexmem_ports::{Result, SparseVector};
 use serde::{Deserialize, Serialize};
 
-use crate::bm25::{SparseVector, narrow};
+use crate::bm25::{collect, narrow};
 
 /// How far a query is widened.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,7 +35,13 @@ impl Default for Feedback {
 impl Feedback {
     /// The query with the strongest terms of its best hits, given as score and document vector,
     /// best first. Without a hit that has a positive score the query comes back as it was.
-    pub fn widen(&self, query: &SparseVector, hits: &[(f32, &SparseVector)]) -> SparseVector {
+    ///
+    /// `Invalid` when the sum of the weights is too large for a number.
+    pub fn widen(
+        &self,
+        query: &SparseVector,
+        hits: &[(f32, &SparseVector)],
+    ) -> Result<SparseVector> {
         let best =
             || hits.iter().take(self.hits).filter(|(score, _)| score.is_finite() && *score > 0.0);
         let scores: f64 = best().map(|&(score, _)| f64::from(score)).sum();
@@ -50,16 +57,16 @@ impl Feedback {
         added.truncate(self.terms);
 
         let lent: f64 = added.iter().map(|&(_, strength)| strength).sum();
-        let own: f64 = query.values.iter().map(|&value| f64::from(value)).sum();
+        let own: f64 = query.values().iter().map(|&value| f64::from(value)).sum();
         let scale = f64::from(self.weight) * own / lent;
         if !(scale.is_finite() && scale > 0.0) {
-            return query.clone();
+            return Ok(query.clone());
         }
         let mut wide: BTreeMap<u32, f32> = query.iter().collect();
         for (index, strength) in added {
             *wide.entry(index).or_insert(0.0) += narrow(scale * strength);
         }
-        SparseVector::collect(wide.into_iter())
+        collect(wide.into_iter())
     }
 }
 
@@ -68,7 +75,7 @@ mod tests {
     use super::*;
 
     fn vector(pairs: &[(u32, f32)]) -> SparseVector {
-        SparseVector::collect(pairs.iter().copied())
+        collect(pairs.iter().copied()).unwrap()
     }
 
     #[test]
@@ -79,10 +86,10 @@ mod tests {
         let second = vector(&[(7, 2.0), (9, 1.0)]);
         let third = vector(&[(3, 100.0)]);
         // Shares 3/4 and 1/4: 7 has 2.0, 1 has 0.75, 9 has 0.25. 7 and 1 share 0.5 * 2.
-        let wide = feedback.widen(&query, &[(3.0, &first), (1.0, &second), (0.5, &third)]);
-        assert_eq!(wide.indices, [1, 2, 7]);
+        let wide = feedback.widen(&query, &[(3.0, &first), (1.0, &second), (0.5, &third)]).unwrap();
+        assert_eq!(wide.indices(), [1, 2, 7]);
         let expected = [1.0 + 0.75 / 2.75, 1.0, 2.0 / 2.75];
-        assert!(wide.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{wide:?}");
+        assert!(wide.values().iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{wide:?}");
     }
 
     #[test]
@@ -90,10 +97,19 @@ mod tests {
         let query = vector(&[(1, 1.0)]);
         let other = vector(&[(2, 1.0)]);
         let feedback = Feedback::default();
-        assert_eq!(feedback.widen(&query, &[]), query);
-        assert_eq!(feedback.widen(&query, &[(0.0, &other), (f32::NAN, &other)]), query);
-        assert_eq!(feedback.widen(&query, &[(1.0, &SparseVector::default())]), query);
-        assert!(feedback.widen(&SparseVector::default(), &[(1.0, &other)]).is_empty());
-        assert_eq!(Feedback { weight: 0.0, ..feedback }.widen(&query, &[(1.0, &other)]), query);
+        assert_eq!(feedback.widen(&query, &[]).unwrap(), query);
+        assert_eq!(feedback.widen(&query, &[(0.0, &other), (f32::NAN, &other)]).unwrap(), query);
+        assert_eq!(feedback.widen(&query, &[(1.0, &SparseVector::default())]).unwrap(), query);
+        assert!(
+            feedback
+                .widen(&SparseVector::default(), &[(1.0, &other)])
+                .unwrap()
+                .indices()
+                .is_empty()
+        );
+        assert_eq!(
+            Feedback { weight: 0.0, ..feedback }.widen(&query, &[(1.0, &other)]).unwrap(),
+            query
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! The reference ranking for tests: exact, exhaustive, no store.
 
+use hexmem_ports::SparseVector;
 use hexmem_ports::rules::idf;
 
 use crate::analyse::{Analyzer, Side, TermCounts};
-use crate::bm25::{Bm25, SparseVector, TITLE_WEIGHT, query};
+use crate::bm25::{Bm25, TITLE_WEIGHT, query};
 use crate::feedback::Feedback;
 
 struct Index {
@@ -23,18 +24,21 @@ impl Index {
             })
             .collect();
         let bm25 = Bm25::default().with_lengths(counts.iter().map(TermCounts::length));
-        Self { analyzer, documents: counts.iter().map(|counts| bm25.document(counts)).collect() }
+        Self {
+            analyzer,
+            documents: counts.iter().map(|counts| bm25.document(counts).unwrap()).collect(),
+        }
     }
 
     fn query(&self, text: &str) -> SparseVector {
-        query(&TermCounts::of(&self.analyzer, text, Side::Query))
+        query(&TermCounts::of(&self.analyzer, text, Side::Query)).unwrap()
     }
 
     /// Score and document, best first; documents without a term of the query are not hits.
     fn search(&self, query: &SparseVector) -> Vec<(f32, usize)> {
         let total = self.documents.len() as u64;
         let value = |document: &SparseVector, index: u32| {
-            document.indices.binary_search(&index).ok().map(|at| document.values[at])
+            document.indices().binary_search(&index).ok().map(|at| document.values()[at])
         };
         let mut hits: Vec<(f32, usize)> = self
             .documents
@@ -85,6 +89,6 @@ fn feedback_finds_what_the_words_do_not() {
     let hits = index.search(&query);
     assert_eq!(hits.iter().map(|hit| hit.1).collect::<Vec<_>>(), [2]);
     let best: Vec<_> = hits.iter().map(|&(score, at)| (score, &index.documents[at])).collect();
-    let wide = index.search(&Feedback::default().widen(&query, &best));
+    let wide = index.search(&Feedback::default().widen(&query, &best).unwrap());
     assert_eq!(wide.iter().map(|hit| hit.1).take(2).collect::<Vec<_>>(), [2, 3]);
 }
