@@ -1,6 +1,10 @@
 //! Records: the privileged view that migration, export, backup and dual-write use.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,6 +49,19 @@ pub struct Record {
     pub deleted_at: Option<Timestamp>,
     /// The rest, as JSON. Opaque bytes are base64 under keys that end in `_b64`.
     pub body: Value,
+}
+
+/// How long a store keeps the tombstone of a deleted entity, where the entity has no retention of its own.
+pub const TOMBSTONE_TTL: Duration = Duration::from_secs(7 * 86_400);
+
+/// Standard base64 with padding (RFC 4648), as record bodies carry opaque bytes.
+pub fn to_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes of standard base64; `None` for anything else.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
 }
 
 /// What became of one restored record.

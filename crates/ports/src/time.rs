@@ -204,6 +204,17 @@ impl Ttl {
         Ok(Self(whole))
     }
 
+    /// A time to live known when the program is built; out of range it is cut to the nearest end.
+    pub const fn from_const(span: Duration) -> Self {
+        if span.as_micros() == 0 {
+            Self(Duration::from_micros(1))
+        } else if span.as_secs() >= TTL_LIMIT.as_secs() {
+            Self(TTL_LIMIT)
+        } else {
+            Self(span)
+        }
+    }
+
     /// Whole seconds; zero is `Invalid`.
     pub fn secs(seconds: u64) -> Result<Self> {
         Self::new(Duration::from_secs(seconds))

@@ -1,6 +1,7 @@
 //! Leased, fenced command dispatch with results.
 
 mod command;
+mod record;
 mod token;
 mod view;
 
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub use command::*;
+pub use record::*;
 pub use token::*;
 pub use view::*;
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{CommandId, CommandState, NewCommand};
+use crate::rules::RetryPolicy;
 use crate::{Error, Name, Result, Timestamp, Ttl};
 
 /// What a cancel did.
@@ -146,6 +148,35 @@ pub struct Schedule {
     pub version: u64,
     /// What is enqueued; the id in it is ignored.
     pub template: NewCommand,
+}
+
+impl Schedule {
+    /// Whether `other` asks for the same: equal but for the version and the template's id.
+    pub fn same_rule(&self, other: &Self) -> bool {
+        let other = Self {
+            version: self.version,
+            template: NewCommand { id: self.template.id, ..other.template.clone() },
+            ..other.clone()
+        };
+        *self == other
+    }
+
+    /// What stays of a deleted one: its name and version.
+    pub fn deleted(name: Name, version: u64) -> Self {
+        let template = NewCommand {
+            id: CommandId(Uuid::nil()),
+            payload: Vec::new(),
+            headers: Value::Null,
+            priority: 0,
+            delay: None,
+            deadline: None,
+            dedupe: None,
+            group: None,
+            retry: RetryPolicy::default(),
+            result_ttl: Ttl::from_const(Duration::from_secs(1)),
+        };
+        Self { name, spec: Value::Null, next_at: None, version, template }
+    }
 }
 
 /// What a firing did.

@@ -158,6 +158,39 @@ impl CommandCore {
         }
     }
 
+    /// What stays of a removed command that this store never held: nothing but the fact.
+    pub fn tombstone(
+        id: CommandId,
+        version: u64,
+        modified_at: Timestamp,
+        deleted_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            version,
+            modified_at,
+            sequence: 0,
+            priority: 0,
+            group: None,
+            retry: RetryPolicy::default(),
+            result_ttl: Ttl::from_const(TOMBSTONE_TTL),
+            enqueued_at: deleted_at,
+            deadline: None,
+            state: CommandState::Dead,
+            attempts: 0,
+            ready_at: deleted_at,
+            leased_until: None,
+            worker: None,
+            lease: None,
+            settlement: Settlement::Open,
+            cancel_requested: false,
+            progress: None,
+            last_error: None,
+            ended_at: None,
+            deleted_at: Some(deleted_at),
+        }
+    }
+
     /// What decides on its next state.
     pub fn facts(&self) -> CommandFacts {
         CommandFacts {
@@ -479,10 +512,8 @@ mod tests {
     fn a_repeat_is_answered_as_the_first_call_was() {
         let mut core = fresh();
         let token = lease(&mut core, 0);
-        let failure = Failure {
-            error: "e".into(),
-            verdict: Verdict::RetryAfter(Duration::from_secs(5)),
-        };
+        let failure =
+            Failure { error: "e".into(), verdict: Verdict::RetryAfter(Duration::from_secs(5)) };
         let first = core.fail(&token, &failure, at(1)).unwrap();
         let before = core.clone();
         assert_eq!(core.fail(&token, &failure, at(3)).unwrap(), first);

@@ -5,10 +5,12 @@ mod backoff;
 mod bucket;
 mod command;
 mod idf;
+mod lifecycle;
 mod ticket;
 
 pub use backoff::*;
 pub use bucket::*;
 pub use command::*;
 pub use idf::*;
+pub use lifecycle::*;
 pub use ticket::*;

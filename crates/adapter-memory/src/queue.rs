@@ -1,1 +1,0 @@
-//! The queue port in process.
