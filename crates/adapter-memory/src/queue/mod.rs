@@ -194,7 +194,7 @@ impl CommandQueue for MemoryQueue {
             let answers: Vec<_> =
                 commands.into_iter().map(|command| queue.enqueue(command, idle, now)).collect();
             if queue.next > before {
-                self.outbox.push(effects, now);
+                self.outbox.commit(now, effects);
             }
             answers
         }))
@@ -268,7 +268,7 @@ impl CommandQueue for MemoryQueue {
                 })
                 .collect();
             if newly && answers.iter().all(Result::is_ok) {
-                self.outbox.push(effects, now);
+                self.outbox.commit(now, effects);
             }
             answers
         });
