@@ -45,18 +45,25 @@ impl RetryPolicy {
     }
 }
 
-/// The wait before the next attempt, after `attempt` (from 1) failed: `min(cap, base * 2^(attempt-1))`,
-/// less up to `jitter_percent` of it. The random part is the first 4 bytes of
-/// SHA-256(command, attempt) as a fraction of 2^32, so that a repeat gives the same instant and every
-/// store the same answer. Whole milliseconds, rounded down.
-pub fn backoff(policy: &RetryPolicy, command: CommandId, attempt: u32) -> Duration {
-    let doubled = 1u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX);
-    let wait = policy.base_ms.saturating_mul(doubled).min(policy.cap_ms);
+/// The random part of a wait, as a fraction of 2^16: the first 2 bytes of SHA-256(command, attempt), so that
+/// a repeat gives the same instant. Computed by the adapter, which knows both from the lease: script engines
+/// have no SHA-256.
+pub fn jitter(command: CommandId, attempt: u32) -> u16 {
     let digest = Digest::of_parts([command.0.as_bytes().as_slice(), &attempt.to_be_bytes()]);
-    let random = u32::from_be_bytes([digest.0[0], digest.0[1], digest.0[2], digest.0[3]]);
-    let spread = u128::from(wait) * u128::from(policy.jitter_percent) / 100;
-    let less = (spread * u128::from(random)) >> 32;
-    Duration::from_millis(wait - u64::try_from(less).unwrap_or(0))
+    u16::from_be_bytes([digest.0[0], digest.0[1]])
+}
+
+/// The wait before the next attempt, after `attempt` (from 1) failed: `min(cap, base * 2^(attempt-1))`, less
+/// `jitter_percent` of it times [`jitter`]. Whole milliseconds, each step rounded down; no intermediate value
+/// beyond 2^53, so that doubles give the same answer.
+pub fn backoff(policy: &RetryPolicy, command: CommandId, attempt: u32) -> Duration {
+    // The cap is below 2^32 ms, so more doublings than 32 change nothing.
+    let doublings = attempt.saturating_sub(1).min(32);
+    let wait = policy.base_ms.saturating_mul(1 << doublings).min(policy.cap_ms);
+    let spread = wait / 100 * u64::from(policy.jitter_percent)
+        + wait % 100 * u64::from(policy.jitter_percent) / 100;
+    let less = spread.saturating_mul(u64::from(jitter(command, attempt))) >> 16;
+    Duration::from_millis(wait - less.min(wait))
 }
 
 #[cfg(test)]

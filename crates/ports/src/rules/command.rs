@@ -11,7 +11,7 @@
 //!                       +----- failure (after the backoff), lease ran out (at once)
 //! ```
 
-use crate::rules::{RetryPolicy, TokenBucket, backoff};
+use crate::rules::{RetryPolicy, TokenBucket, Tokens, backoff};
 use crate::{CommandId, CommandState, FailOutcome, QueueLimits, Timestamp, Verdict};
 
 /// Why a command is dead whose time ran out.
@@ -107,19 +107,18 @@ pub fn after_failure(facts: &CommandFacts, verdict: Verdict, now: Timestamp) -> 
 }
 
 /// How many commands a queue with `limits` may hand out at `now`, of `wanted`, with `in_flight` held; and
-/// the bucket to keep when it does. A queue without a rate has no bucket.
+/// the tokens to take them from. A queue without a rate has none.
 pub fn allowance(
     limits: &QueueLimits,
     bucket: Option<TokenBucket>,
     in_flight: u64,
     wanted: u64,
     now: Timestamp,
-) -> (u64, Option<TokenBucket>) {
+) -> (u64, Option<Tokens>) {
     let free = limits.max_in_flight.map_or(wanted, |max| u64::from(max).saturating_sub(in_flight));
-    let bucket = limits
-        .rate
-        .map(|rate| bucket.unwrap_or_else(|| TokenBucket::full(rate, now)).refilled(rate, now));
-    let tokens = bucket.map_or(wanted, TokenBucket::available);
+    let bucket =
+        limits.rate.map(|rate| bucket.unwrap_or_else(|| TokenBucket::full(now)).at(rate, now));
+    let tokens = bucket.map_or(wanted, Tokens::available);
     (wanted.min(free).min(tokens), bucket)
 }
 
