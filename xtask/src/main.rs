@@ -2,6 +2,8 @@
 
 mod arch;
 mod outcome;
+mod process;
+mod services;
 mod workspace;
 
 use std::process::ExitCode;
@@ -26,7 +28,10 @@ struct Command {
     run: fn(&[String]) -> Result,
 }
 
-const COMMANDS: [Command; 1] = [Command { name: "arch", usage: arch::USAGE, run: arch::main }];
+const COMMANDS: &[Command] = &[
+    Command { name: "arch", usage: arch::USAGE, run: arch::main },
+    Command { name: "services", usage: services::USAGE, run: services::main },
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
