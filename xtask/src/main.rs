@@ -1,9 +1,14 @@
 //! `cargo xtask`: the automation of the workspace, in one small program with few dependencies.
 
 mod arch;
+mod bench;
+mod ci;
+mod docs;
+mod ledger;
 mod outcome;
 mod process;
 mod services;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,8 +34,12 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
+    Command { name: "test", usage: test::USAGE, run: test::main },
+    Command { name: "ci", usage: ci::USAGE, run: ci::main },
     Command { name: "arch", usage: arch::USAGE, run: arch::main },
+    Command { name: "bench", usage: bench::USAGE, run: bench::main },
     Command { name: "services", usage: services::USAGE, run: services::main },
+    Command { name: "docs", usage: docs::USAGE, run: docs::main },
 ];
 
 fn main() -> ExitCode {
