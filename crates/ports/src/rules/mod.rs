@@ -8,6 +8,8 @@ mod idf;
 mod lifecycle;
 mod ticket;
 
+pub mod graph;
+
 pub use backoff::*;
 pub use bucket::*;
 pub use command::*;
