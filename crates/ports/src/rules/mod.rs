@@ -6,6 +6,7 @@ mod bucket;
 mod command;
 mod idf;
 mod lifecycle;
+mod session;
 mod ticket;
 
 pub mod graph;
@@ -15,4 +16,5 @@ pub use bucket::*;
 pub use command::*;
 pub use idf::*;
 pub use lifecycle::*;
+pub use session::*;
 pub use ticket::*;
