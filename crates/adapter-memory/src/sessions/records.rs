@@ -1,6 +1,6 @@
 //! The records of the sessions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use hexmem_ports::{
@@ -28,7 +28,7 @@ impl Records for MemorySessions {
         let sessions = read.collect::<Result<Vec<_>>>()?;
         let (mut state, _) = self.lock();
         // All is decided before anything is written: one refusal refuses the batch.
-        let mut planned = HashMap::<(UserScope, SessionId), StoredSession>::new();
+        let mut planned = BTreeMap::<(UserScope, SessionId), StoredSession>::new();
         let mut claimed = HashMap::<TokenKey, SessionId>::new();
         let mut answers = Vec::with_capacity(sessions.len());
         for session in sessions {
