@@ -16,7 +16,7 @@ use crate::{
     check_json,
 };
 
-pub use record::{CacheBody, CacheRecord, EntryBody};
+pub use record::{CacheBody, CacheRecord, EntryBody, next_cache_version};
 
 /// Where an answer is kept: the full fingerprint of the question, never truncated.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

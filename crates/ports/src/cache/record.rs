@@ -88,6 +88,13 @@ struct TagForm {
     generation: Uuid,
 }
 
+/// The version of an entity changed at `now`: grows over the one before, and over that of an entity of the
+/// same address that is already forgotten (milliseconds since 1970 are its floor).
+pub fn next_cache_version(previous: Option<u64>, now: Timestamp) -> u64 {
+    let floor = u64::try_from(now.as_micros() / 1_000).unwrap_or(0);
+    previous.map_or(floor, |version| version.saturating_add(1).max(floor))
+}
+
 impl CacheRecord {
     /// The record. A tombstone ends when its invalidation is forgotten.
     pub fn into_record(self) -> Result<Record> {
