@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hexmem_ports::{Capabilities, Capability, Name, Outbox, Records, Tenant, Timestamp, Ttl};
+use hexmem_ports::{
+    Capabilities, Capability, Clock, Name, Outbox, Records, Tenant, Timestamp, Ttl,
+};
 use uuid::Uuid;
 
 /// The time of the store under test, in the hands of the case.
@@ -20,6 +22,35 @@ pub trait TestClock: Send + Sync {
 
     /// Lets `units` pass on the store's clock.
     async fn advance(&self, units: u32);
+}
+
+/// A clock that stands still until `advance` moves it; a unit is one second. For stores that stamp with
+/// the caller's clock.
+pub fn manual_time(
+    clock: Arc<dyn Clock>,
+    advance: impl Fn(Duration) + Send + Sync + 'static,
+) -> Arc<dyn TestClock> {
+    Arc::new(ManualTime { clock, advance })
+}
+
+struct ManualTime<F> {
+    clock: Arc<dyn Clock>,
+    advance: F,
+}
+
+#[async_trait]
+impl<F: Fn(Duration) + Send + Sync> TestClock for ManualTime<F> {
+    fn unit(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    async fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn advance(&self, units: u32) {
+        (self.advance)(self.unit() * units);
+    }
 }
 
 /// A fresh store and what belongs to it.

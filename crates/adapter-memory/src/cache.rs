@@ -1,1 +1,0 @@
-//! The cache port in process.

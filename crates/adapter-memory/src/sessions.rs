@@ -1,0 +1,1 @@
+//! The sessions port in process.
