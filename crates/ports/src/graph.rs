@@ -428,7 +428,7 @@ pub trait GraphStore: Send + Sync + 'static {
     /// # Behavior
     /// - `GRAPH-LOG-1`: replaying the log from 0 gives the current graph; every applied batch is in it once, in the order of revisions.
     /// - `GRAPH-LOG-2`: while N writers apply, a reader that follows the log misses nothing and sees no revision before an earlier one.
-    /// - `GRAPH-LOG-3`: a reader behind the retained log gets `Gap`; one beyond the head gets nothing; an absent graph has an empty log at revision 0.
+    /// - `GRAPH-LOG-3`: a reader behind the retained log gets `Gap`; one beyond the head (it read another store, or the graph was deleted) does too; one at the head gets nothing; an absent graph has an empty log at revision 0.
     async fn changes(&self, graph: &GraphId, after: Revision, limit: Limit) -> Result<ChangeLog>;
 
     /// Where the graph stands. `None` when it does not exist.

@@ -6,11 +6,15 @@ mod bucket;
 mod command;
 mod idf;
 mod lifecycle;
+mod session;
 mod ticket;
+
+pub mod graph;
 
 pub use backoff::*;
 pub use bucket::*;
 pub use command::*;
 pub use idf::*;
 pub use lifecycle::*;
+pub use session::*;
 pub use ticket::*;
