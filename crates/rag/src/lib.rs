@@ -36,3 +36,7 @@ pub mod eval;
 pub mod feedback;
 pub mod fuse;
 pub mod read;
+
+mod service;
+
+pub use service::*;

@@ -1,0 +1,257 @@
+//! Putting documents into a collection, each replaced as a whole.
+
+use std::collections::{BTreeMap, HashSet};
+
+use hexmem_ports::{Digest, EmbedMode, Error, Filter, Limit, PAGE_LIMIT, Point, PointId, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::point::{Payload, point_id};
+use super::{Collection, DENSE, SPARSE, fixed, to_json};
+use crate::analyse::{Side, TermCounts};
+use crate::bm25::TITLE_WEIGHT;
+use crate::chunk::{Chunk, Chunking};
+
+/// A document to be ingested.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// Unique in the collection; ingesting it again replaces it. At most 1,024 bytes.
+    pub id: String,
+    /// Its title; empty when it has none.
+    pub title: String,
+    /// Its text, at most [`TEXT_LIMIT`] bytes.
+    pub text: String,
+    /// What filters and hits see.
+    pub metadata: Map<String, Value>,
+    /// How it is cut.
+    pub chunking: Chunking,
+    /// The place it comes from, if [`Collection::remove_missing`] is to know it.
+    pub root: Option<String>,
+}
+
+impl Document {
+    /// A document cut in the default way.
+    pub fn new(id: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            title: String::new(),
+            text: text.into(),
+            metadata: Map::new(),
+            chunking: Chunking::default(),
+            root: None,
+        }
+    }
+}
+
+/// The largest text of one document, in bytes.
+pub const TEXT_LIMIT: usize = 64 * 1024 * 1024;
+
+/// What an ingest did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingested {
+    /// Documents that were not there before.
+    pub added: u64,
+    /// Documents that replaced an earlier text.
+    pub updated: u64,
+    /// Documents that were there as they are.
+    pub unchanged: u64,
+    /// Documents without text: nothing of them is kept.
+    pub empty: u64,
+    /// Documents removed because their source is gone.
+    pub removed: u64,
+    /// Chunks written.
+    pub chunks: u64,
+}
+
+impl Ingested {
+    /// Adds up.
+    pub fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.empty += other.empty;
+        self.removed += other.removed;
+        self.chunks += other.chunks;
+    }
+}
+
+/// Chunks written in one call to the store.
+const BATCH: usize = 2_000;
+
+impl Collection {
+    /// Ingests documents. Each replaces exactly its own chunks; one that is there as it is costs a look. When it is cut
+    /// off, what was written stays, and a repeat goes on.
+    ///
+    /// `Invalid` names the document; those before it are ingested.
+    pub async fn ingest(&self, documents: Vec<Document>) -> Result<Ingested> {
+        let mut report = Ingested::default();
+        let mut seen = HashSet::new();
+        for document in &documents {
+            self.check(document)?;
+            if !seen.insert(document.id.as_str()) {
+                return Err(Error::invalid("rag.ingest", "a document id is given twice")
+                    .with("document", &document.id));
+            }
+        }
+        let mut points = Vec::new();
+        let mut surplus = Vec::new();
+        for part in documents.chunks(1_000) {
+            let firsts: Vec<PointId> = part.iter().map(|d| point_id(&self.id, &d.id, 0)).collect();
+            let known = self.store().get(&self.id, &firsts).await?;
+            for ((document, first), known) in part.iter().zip(firsts).zip(known) {
+                let known = known.map(|point| Payload::read(first, point.payload)).transpose()?;
+                let hash = self.hash(document)?;
+                if known.as_ref().is_some_and(|payload| payload.hash == hash) {
+                    report.unchanged += 1;
+                    continue;
+                }
+                let chunks = document.chunking.chunks(&document.text)?;
+                let before = known.as_ref().map_or(0, |payload| payload.chunks);
+                surplus.extend((chunks.len()..before).map(|n| point_id(&self.id, &document.id, n)));
+                match (chunks.is_empty(), &known) {
+                    (true, _) => report.empty += 1,
+                    (false, Some(_)) => report.updated += 1,
+                    (false, None) => report.added += 1,
+                }
+                report.chunks += chunks.len() as u64;
+                // The first chunk carries the hash and goes last, so that a cut ingest is seen as unfinished.
+                points.extend(self.points(document, &hash, &chunks)?.into_iter().rev());
+                if points.len() >= BATCH {
+                    self.write(&mut points, &mut surplus).await?;
+                }
+            }
+        }
+        self.write(&mut points, &mut surplus).await?;
+        Ok(report)
+    }
+
+    /// Removes the documents that an earlier ingest brought from `root` and that are not among `present`.
+    pub async fn remove_missing(&self, root: &str, present: &HashSet<String>) -> Result<u64> {
+        let field = |path: &str, value: Value| {
+            Ok::<_, Error>(Filter::Eq(hexmem_ports::FieldPath::new(path)?, value))
+        };
+        let firsts = Filter::And(vec![field("chunk", 0.into())?, field("root", root.into())?]);
+        let mut removed = 0;
+        let mut cursor = None;
+        loop {
+            let page =
+                self.store().scroll(&self.id, &firsts, cursor, Limit::new(PAGE_LIMIT)?).await?;
+            for point in page.items {
+                let payload = Payload::read(point.id, point.payload)?;
+                if !present.contains(&payload.document) {
+                    removed += u64::from(self.delete(&payload.document).await?);
+                }
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(removed),
+            }
+        }
+    }
+
+    fn check(&self, document: &Document) -> Result<()> {
+        hexmem_ports::Name::new(&document.id).map_err(|error| {
+            Error::invalid("rag.ingest", "a document id is 1 to 1,024 bytes without NUL")
+                .with("document", document.id.chars().take(64).collect::<String>().escape_debug())
+                .caused_by(error)
+        })?;
+        if document.text.len() > TEXT_LIMIT {
+            return Err(Error::invalid("rag.ingest", "a document is longer than 64 MiB; split it")
+                .with("document", &document.id)
+                .with("bytes", document.text.len()));
+        }
+        document.chunking.check()
+    }
+
+    /// SHA-256 of everything that the document's points are made from.
+    fn hash(&self, document: &Document) -> Result<String> {
+        let described = to_json(&(
+            &document.title,
+            &document.metadata,
+            document.chunking,
+            &document.root,
+            self.dense,
+        ))?;
+        let described = described.to_string();
+        Ok(Digest::of_parts([document.text.as_bytes(), described.as_bytes()]).to_hex())
+    }
+
+    fn points(&self, document: &Document, hash: &str, chunks: &[Chunk]) -> Result<Vec<Point>> {
+        chunks
+            .iter()
+            .map(|chunk| {
+                let mut counts = TermCounts::of(&self.analyzer, &chunk.text, Side::Document);
+                for heading in &chunk.context {
+                    counts.add(&self.analyzer, heading, Side::Document, 1.0);
+                }
+                counts.add(&self.analyzer, &document.title, Side::Document, TITLE_WEIGHT);
+                let payload = Payload {
+                    document: document.id.clone(),
+                    chunk: chunk.index,
+                    chunks: chunks.len(),
+                    start: chunk.start,
+                    end: chunk.end,
+                    text: without_nul(&chunk.text),
+                    title: without_nul(&document.title),
+                    context: chunk.context.iter().map(|heading| without_nul(heading)).collect(),
+                    hash: hash.to_owned(),
+                    root: document.root.clone(),
+                    metadata: document.metadata.clone(),
+                };
+                let mut sparse = BTreeMap::new();
+                if !counts.is_empty() {
+                    sparse.insert(fixed(SPARSE)?, self.bm25.document(&counts)?);
+                }
+                let id = point_id(&self.id, &document.id, chunk.index);
+                Ok(Point { id, dense: BTreeMap::new(), sparse, payload: to_json(&payload)? })
+            })
+            .collect()
+    }
+
+    /// Embeds and writes what has gathered. Surplus chunks of the old texts go first: a reader may miss them for a moment, and
+    /// never finds a chunk of a text that is gone.
+    async fn write(&self, points: &mut Vec<Point>, surplus: &mut Vec<PointId>) -> Result<()> {
+        if !surplus.is_empty() {
+            self.store().delete(&self.id, surplus).await?;
+            surplus.clear();
+        }
+        let mut points = std::mem::take(points);
+        if let (true, Some(embedder)) = (self.dense, &self.rag.embedder) {
+            let texts = points
+                .iter()
+                .map(|point| {
+                    Payload::read(point.id, point.payload.clone())
+                        .map(|payload| in_context(&payload))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let vectors = embedder.embed(EmbedMode::Passage, &texts).await?;
+            for (point, vector) in points.iter_mut().zip(vectors) {
+                point.dense.insert(fixed(DENSE)?, vector);
+            }
+        }
+        let most = usize::try_from(PAGE_LIMIT).unwrap_or(BATCH);
+        while !points.is_empty() {
+            let rest = points.split_off(points.len().min(most));
+            self.store().upsert(&self.id, points).await?;
+            points = rest;
+        }
+        Ok(())
+    }
+}
+
+/// What an embedder sees of a chunk.
+fn in_context(payload: &Payload) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    parts.extend((!payload.title.is_empty()).then_some(payload.title.as_str()));
+    parts.extend(payload.context.iter().map(String::as_str));
+    if parts.is_empty() {
+        payload.text.clone()
+    } else {
+        format!("{}\n{}", parts.join(" > "), payload.text)
+    }
+}
+
+/// JSON of stores has no NUL. A space keeps the offsets.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', " ")
+}

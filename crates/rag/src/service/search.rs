@@ -1,0 +1,212 @@
+//! Searching a collection.
+
+use std::collections::BTreeMap;
+
+use hexmem_ports::{
+    Accuracy, EmbedMode, Error, FieldPath, Filter, Found, Limit, PointId, Result, SparseVector,
+    VectorQuery, VectorSearch,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::point::Payload;
+use super::{Collection, DENSE, SPARSE, fixed};
+use crate::analyse::{Side, TermCounts};
+use crate::bm25;
+use crate::feedback::Feedback;
+
+/// Which signals rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Words.
+    Sparse,
+    /// Meaning, as an embedder sees it.
+    Dense,
+    /// Both: the union of the lists, fused by reciprocal rank.
+    Hybrid,
+}
+
+/// How to search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchOptions {
+    /// At most this many hits.
+    pub limit: Limit,
+    /// Which signals; `None`: hybrid where the collection has dense vectors, else sparse.
+    pub mode: Option<Mode>,
+    /// Over the documents' metadata: fields are those that were ingested.
+    pub filter: Filter,
+    /// Only scores of at least this. Scores of different modes are not comparable.
+    pub min_score: Option<f32>,
+    /// Widens queries of two or more terms by the best hits of a first search; `None`: as asked, no more.
+    pub feedback: Option<Feedback>,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self {
+            limit: Limit::default(),
+            mode: None,
+            filter: Filter::all(),
+            min_score: None,
+            feedback: Some(Feedback::default()),
+        }
+    }
+}
+
+/// A chunk found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hit {
+    /// The chunk.
+    pub id: PointId,
+    /// Its document.
+    pub document: String,
+    /// Which of the document's chunks.
+    pub chunk: usize,
+    /// Higher is better.
+    pub score: f32,
+    /// The document's title.
+    pub title: String,
+    /// The headings above the chunk.
+    pub context: Vec<String>,
+    /// The chunk's text.
+    pub text: String,
+    /// The document's metadata.
+    pub metadata: Map<String, Value>,
+    /// What each signal said: `sparse`, `dense`, and `rrf` for hybrid.
+    pub signals: BTreeMap<&'static str, f32>,
+}
+
+/// The constant of reciprocal rank fusion (Cormack and others 2009).
+const RANKS: u32 = 60;
+/// How deep each list of a hybrid search is, at least.
+const CANDIDATES: u32 = 100;
+
+impl Collection {
+    /// The best chunks for a question. A question without a term that counts (stop words alone) finds nothing in sparse mode.
+    ///
+    /// `Unsupported` when the mode needs an embedder that is not there.
+    pub async fn search(&self, question: &str, options: &SearchOptions) -> Result<Vec<Hit>> {
+        let mode = options.mode.unwrap_or(if self.dense { Mode::Hybrid } else { Mode::Sparse });
+        if mode != Mode::Sparse && !self.dense {
+            return Err(Error::new(
+                hexmem_ports::ErrorKind::Unsupported,
+                "rag.search",
+                "the collection has no dense vectors, or no embedder is configured; search in sparse mode",
+            )
+            .with("collection", &self.id));
+        }
+        let filter = on_metadata(&options.filter)?;
+        let sparse = match mode {
+            Mode::Dense => None,
+            Mode::Sparse | Mode::Hybrid => self.sparse_query(question, options, &filter).await?,
+        };
+        let dense = match mode {
+            Mode::Sparse => None,
+            Mode::Dense | Mode::Hybrid => self.dense_query(question).await?,
+        };
+        let names: Vec<&'static str> =
+            sparse.iter().map(|_| "sparse").chain(dense.iter().map(|_| "dense")).collect();
+        let mut parts: Vec<VectorQuery> = sparse.into_iter().chain(dense).collect();
+        let query = match (mode, parts.len()) {
+            (_, 0) => return Ok(Vec::new()),
+            (Mode::Hybrid, _) => {
+                let candidates = Limit::new(options.limit.get().max(CANDIDATES))?;
+                VectorQuery::Fused { parts, k: RANKS, candidates }
+            }
+            _ => parts.remove(0),
+        };
+        let found = self.run(query, filter, options.limit, options.min_score).await?;
+        found.into_iter().map(|found| hit(found, &names, mode)).collect()
+    }
+
+    async fn run(
+        &self,
+        query: VectorQuery,
+        filter: Filter,
+        limit: Limit,
+        min_score: Option<f32>,
+    ) -> Result<Vec<Found>> {
+        let search = VectorSearch { query, filter, limit, min_score, accuracy: Accuracy::Indexed };
+        self.store().search(&self.id, &search).await
+    }
+
+    async fn sparse_query(
+        &self,
+        question: &str,
+        options: &SearchOptions,
+        filter: &Filter,
+    ) -> Result<Option<VectorQuery>> {
+        let counts = TermCounts::of(&self.analyzer, question, Side::Query);
+        if counts.is_empty() {
+            return Ok(None);
+        }
+        let mut values = bm25::query(&counts)?;
+        let vector = fixed(SPARSE)?;
+        if let Some(feedback) = options.feedback.filter(|_| values.indices().len() > 1) {
+            let first = VectorQuery::Sparse { vector: vector.clone(), values: values.clone() };
+            let limit = Limit::new(u32::try_from(feedback.hits).unwrap_or(u32::MAX).max(1))?;
+            let best = self.run(first, filter.clone(), limit, None).await?;
+            let ids: Vec<PointId> = best.iter().map(|found| found.id).collect();
+            let points = self.store().get(&self.id, &ids).await?;
+            let vectors: Vec<(f32, &SparseVector)> = best
+                .iter()
+                .zip(&points)
+                .filter_map(|(found, point)| {
+                    Some((found.score, point.as_ref()?.sparse.get(&vector)?))
+                })
+                .collect();
+            values = feedback.widen(&values, &vectors)?;
+        }
+        Ok(Some(VectorQuery::Sparse { vector, values }))
+    }
+
+    async fn dense_query(&self, question: &str) -> Result<Option<VectorQuery>> {
+        let Some(embedder) = self.rag.embedder.as_ref().filter(|_| !question.trim().is_empty())
+        else {
+            return Ok(None);
+        };
+        let vectors = embedder.embed(EmbedMode::Query, &[question.to_owned()]).await?;
+        let vector = fixed(DENSE)?;
+        Ok(vectors.into_iter().next().map(|values| VectorQuery::Dense { vector, values }))
+    }
+}
+
+fn hit(found: Found, names: &[&'static str], mode: Mode) -> Result<Hit> {
+    let payload = Payload::read(found.id, found.payload)?;
+    let mut signals = BTreeMap::new();
+    if mode == Mode::Hybrid {
+        signals.insert("rrf", found.score);
+        signals.extend(
+            names.iter().zip(&found.parts).filter_map(|(name, score)| Some((*name, (*score)?))),
+        );
+    } else {
+        signals.extend(names.iter().map(|name| (*name, found.score)));
+    }
+    Ok(Hit {
+        id: found.id,
+        document: payload.document,
+        chunk: payload.chunk,
+        score: found.score,
+        title: payload.title,
+        context: payload.context,
+        text: payload.text,
+        metadata: payload.metadata,
+        signals,
+    })
+}
+
+/// The same filter over the fields under `metadata`.
+fn on_metadata(filter: &Filter) -> Result<Filter> {
+    let under = |path: &FieldPath| FieldPath::new(format!("metadata.{}", path.as_str()));
+    let all = |parts: &[Filter]| parts.iter().map(on_metadata).collect::<Result<Vec<_>>>();
+    Ok(match filter {
+        Filter::And(parts) => Filter::And(all(parts)?),
+        Filter::Or(parts) => Filter::Or(all(parts)?),
+        Filter::Not(part) => Filter::Not(Box::new(on_metadata(part)?)),
+        Filter::Eq(path, value) => Filter::Eq(under(path)?, value.clone()),
+        Filter::In(path, values) => Filter::In(under(path)?, values.clone()),
+        Filter::Range(path, bounds) => Filter::Range(under(path)?, *bounds),
+        Filter::Exists(path, presence) => Filter::Exists(under(path)?, *presence),
+    })
+}
