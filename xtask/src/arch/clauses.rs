@@ -47,17 +47,36 @@ fn clause_of_case(name: &str) -> Option<String> {
     (name == case_of(&id) && is_clause(&id)).then_some(id)
 }
 
-/// The cases of the suites, each with its place: `async fn sess_touch_2`.
-fn cases(model: &Model) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+/// One case of one port's suite.
+struct Case {
+    /// The port's folder in the suites, ending in a slash.
+    suite: String,
+    /// The function's name, as `sess_touch_2`.
+    name: String,
+    /// The clause it proves, as `SESS-TOUCH-2`.
+    clause: String,
+    /// Where it stands.
+    place: String,
+}
+
+/// The cases: every `async fn sess_touch_2` in the folder of a port. What several ports share stands beside the
+/// folders and is called by their cases.
+fn cases(model: &Model) -> Vec<Case> {
+    let mut found = Vec::new();
     for file in model.rust(SUITES) {
+        let inside = file.path.strip_prefix(SUITES).unwrap_or_default();
+        let Some((port, _)) = inside.split_once('/') else { continue };
         for (index, line) in file.source.code.lines().enumerate() {
-            let Some(at) = line.find("async fn ") else { continue };
-            let rest = line.get(at + 9..).unwrap_or_default();
+            let Some((_, rest)) = line.split_once("async fn ") else { continue };
             let name =
                 rest.split(|ch: char| !super::source::is_word(ch)).next().unwrap_or_default();
-            if clause_of_case(name).is_some() {
-                found.insert(name.to_owned(), format!("{}:{}", file.path, index + 1));
+            if let Some(clause) = clause_of_case(name) {
+                found.push(Case {
+                    suite: format!("{SUITES}{port}/"),
+                    name: name.to_owned(),
+                    clause,
+                    place: format!("{}:{}", file.path, index + 1),
+                });
             }
         }
     }
@@ -80,7 +99,8 @@ pub(crate) fn stated_once(model: &Model) -> Vec<Violation> {
 /// Every clause has a case of its name.
 pub(crate) fn clause_has_case(model: &Model) -> Vec<Violation> {
     let cases = cases(model);
-    let without = clauses(model).into_iter().filter(|(id, _)| !cases.contains_key(&case_of(id)));
+    let proved = |id: &String| cases.iter().any(|case| case.clause == *id);
+    let without = clauses(model).into_iter().filter(|(id, _)| !proved(id));
     without
         .map(|(id, places)| {
             let remedy = format!("write async fn {} in crates/conformance", case_of(&id));
@@ -92,55 +112,48 @@ pub(crate) fn clause_has_case(model: &Model) -> Vec<Violation> {
 /// Every case has a clause of its name.
 pub(crate) fn case_has_clause(model: &Model) -> Vec<Violation> {
     let clauses = clauses(model);
-    cases(model)
-        .into_iter()
-        .filter_map(|(name, place)| {
-            let id = clause_of_case(&name)?;
-            (!clauses.contains_key(&id)).then(|| {
-                let remedy =
-                    format!("state `{id}` in the port's # Behavior list, or rename the case");
-                Violation::new(place, format!("case {name} proves no clause"), remedy)
-            })
+    let stray = cases(model).into_iter().filter(|case| !clauses.contains_key(&case.clause));
+    stray
+        .map(|Case { name, clause, place, .. }| {
+            let remedy =
+                format!("state `{clause}` in the port's # Behavior list, or rename the case");
+            Violation::new(place, format!("case {name} proves no clause"), remedy)
         })
         .collect()
 }
 
 /// Every case stands in its suite's list: one that does not would never run.
 pub(crate) fn case_is_registered(model: &Model) -> Vec<Violation> {
-    let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-    for file in model.rust(SUITES) {
-        for (_, word) in file.source.words() {
-            *uses.entry(word).or_default() += 1;
-        }
-    }
-    cases(model)
-        .into_iter()
-        .filter(|(name, _)| uses.get(name.as_str()).copied().unwrap_or_default() < 2)
-        .map(|(name, place)| {
+    let mentioned = |case: &Case| {
+        let words = model.rust(&case.suite).flat_map(|file| file.source.words());
+        words.filter(|(_, word)| *word == case.name).count() > 1
+    };
+    let unlisted = cases(model).into_iter().filter(|case| !mentioned(case));
+    unlisted
+        .map(|Case { name, place, .. }| {
             let what = format!("case {name} is not in its suite's list");
             Violation::new(place, what, "add it to the port's suite macro, or it never runs")
         })
         .collect()
 }
 
-/// Every case has a double that breaks its clause, named by the clause's id in `broken.rs`.
+/// Every case has a double that breaks its clause: the clause's id stands in a `broken.rs` of the suite, or in
+/// what the suites share.
 pub(crate) fn case_has_double(model: &Model) -> Vec<Violation> {
-    let breaks = |id: &str| {
-        model
-            .rust(SUITES)
-            .filter(|file| file.path.contains("broken"))
-            .any(|file| file.source.literals.iter().any(|(_, literal)| literal == id))
+    let breaks = |case: &Case| {
+        let doubles = model.rust(SUITES).filter(|file| {
+            let shared = file.path.strip_prefix(SUITES).is_some_and(|rest| !rest.contains('/'));
+            shared || (file.path.starts_with(&case.suite) && file.path.contains("broken"))
+        });
+        let mut literals = doubles.flat_map(|file| &file.source.literals);
+        literals.any(|(_, literal)| *literal == case.clause)
     };
-    cases(model)
-        .into_iter()
-        .filter_map(|(name, place)| {
-            let id = clause_of_case(&name)?;
-            (!breaks(&id)).then(|| {
-                let what = format!("no double breaks {id}: the case may prove nothing");
-                Violation::new(place, what, format!("break \"{id}\" in the port's broken.rs"))
-            })
-        })
-        .collect()
+    let safe = cases(model).into_iter().filter(|case| !breaks(case));
+    safe.map(|Case { clause, place, .. }| {
+        let what = format!("no double breaks {clause}: the case may prove nothing");
+        Violation::new(place, what, format!("break \"{clause}\" in the port's broken.rs"))
+    })
+    .collect()
 }
 
 #[cfg(test)]

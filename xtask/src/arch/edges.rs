@@ -142,12 +142,25 @@ fn edges(
     for package in of_role(model, role) {
         for edge in &package.dependencies {
             if is_ours(model, edge) && edge.name != package.name && !allowed(edge) {
-                let what = format!("depends on {}{}", edge.name, as_kind(edge.kind));
-                found.push(Violation::new(&package.name, what, remedy));
+                let what =
+                    format!("{} depends on {}{}", package.name, edge.name, as_kind(edge.kind));
+                found.push(Violation::new(place(package, edge), what, remedy));
             }
         }
     }
     found
+}
+
+/// The line of the manifest that names the dependency, as far as it can be told.
+fn place(package: &Package, edge: &Dependency) -> String {
+    let names = |line: &str| {
+        let rest = line.trim_start().strip_prefix(&edge.name);
+        rest.is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+    };
+    match package.manifest.lines().position(names) {
+        Some(index) => format!("{}/Cargo.toml:{}", package.folder, index + 1),
+        None => format!("{}/Cargo.toml", package.folder),
+    }
 }
 
 fn as_kind(kind: Kind) -> &'static str {
@@ -167,8 +180,8 @@ pub(crate) fn pure_libraries(model: &Model) -> Vec<Violation> {
         for edge in package.dependencies.iter().filter(|edge| edge.kind != Kind::Dev) {
             if !is_ours(model, edge) && !PURE.contains(&edge.name.as_str()) {
                 found.push(Violation::new(
-                    &package.name,
-                    format!("depends on {}, which is not on the list of pure libraries", edge.name),
+                    place(package, edge),
+                    format!("{} depends on {}, which is not on the list of pure libraries", package.name, edge.name),
                     "put a port before it; a library without I/O, runtime or clock goes on the list PURE in xtask/src/arch/edges.rs",
                 ));
             }
@@ -189,9 +202,14 @@ pub(crate) fn own_driver(model: &Model) -> Vec<Violation> {
                 continue;
             };
             if !owners.contains(&package.name.as_str()) {
-                let what = format!("depends on {}, the driver of {}", edge.name, owners.join(", "));
+                let what = format!(
+                    "{} depends on {}, the driver of {}",
+                    package.name,
+                    edge.name,
+                    owners.join(", ")
+                );
                 found.push(Violation::new(
-                    &package.name,
+                    place(package, edge),
                     what,
                     "use the port; a driver stays in its adapter",
                 ));

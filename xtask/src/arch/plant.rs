@@ -122,7 +122,7 @@ pub(super) fn case_has_double(model: &mut Model) {
 
 /// A case that is in no list, proves no clause and has no double.
 fn stray_case(model: &mut Model) {
-    file(model, "crates/conformance/src/zz_planted.rs", "pub async fn zz_planted_1() {}\n");
+    file(model, "crates/conformance/src/zz/planted.rs", "pub async fn zz_planted_1() {}\n");
 }
 
 pub(super) fn finished(model: &mut Model) {
