@@ -10,6 +10,7 @@ mod connect;
 mod create;
 mod error;
 mod graph;
+mod inspect;
 mod key_value;
 mod migrate;
 mod outbox;
@@ -20,4 +21,5 @@ mod vectors;
 
 pub use config::*;
 pub use connect::{Database, ReadTx, WriteTx};
+pub use inspect::Inspection;
 pub use outbox::*;

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hexmem_adapter_memory::SystemClock;
+use hexmem_adapter_memory::{
+    MemoryCache, MemoryGraphs, MemoryOutbox, MemoryQueue, MemorySessions, SystemClock,
+};
 #[cfg(feature = "sqlite")]
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
 use hexmem_ports::{
@@ -20,8 +22,29 @@ use crate::{Backend, Settings};
 pub struct Stores {
     settings: Settings,
     clock: Arc<dyn Clock>,
+    memory: InProcess,
     #[cfg(feature = "sqlite")]
     sqlite: OnceCell<Database>,
+}
+
+/// The in-process stores. Cheap while empty, so they are simply there: two calls must see the same data.
+struct InProcess {
+    graph: Arc<MemoryGraphs>,
+    sessions: Arc<MemorySessions>,
+    cache: Arc<MemoryCache>,
+    queue: Arc<MemoryQueue>,
+}
+
+impl InProcess {
+    fn new(clock: &Arc<dyn Clock>) -> Self {
+        let outbox = MemoryOutbox::new(Arc::clone(clock));
+        Self {
+            graph: Arc::new(MemoryGraphs::new(Arc::clone(clock), outbox.clone())),
+            sessions: Arc::new(MemorySessions::new(Arc::clone(clock), outbox.clone())),
+            cache: Arc::new(MemoryCache::new(Arc::clone(clock))),
+            queue: Arc::new(MemoryQueue::new(Arc::clone(clock), outbox)),
+        }
+    }
 }
 
 impl fmt::Debug for Stores {
@@ -33,9 +56,11 @@ impl fmt::Debug for Stores {
 impl Stores {
     /// Stores on the machine's clock. Opens nothing yet.
     pub fn new(settings: Settings) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self {
             settings,
-            clock: Arc::new(SystemClock),
+            memory: InProcess::new(&clock),
+            clock,
             #[cfg(feature = "sqlite")]
             sqlite: OnceCell::new(),
         }
@@ -75,22 +100,34 @@ impl Stores {
 
     /// Graphs.
     pub async fn graph(&self) -> Result<Arc<dyn GraphStore>> {
-        Err(missing("graph", self.settings.graph.backend))
+        match self.settings.graph.backend {
+            Backend::Memory => Ok(self.memory.graph.clone()),
+            other => Err(missing("graph", other)),
+        }
     }
 
     /// Sessions.
     pub async fn sessions(&self) -> Result<Arc<dyn SessionStore>> {
-        Err(missing("sessions", self.settings.sessions.backend))
+        match self.settings.sessions.backend {
+            Backend::Memory => Ok(self.memory.sessions.clone()),
+            other => Err(missing("sessions", other)),
+        }
     }
 
     /// Cached answers.
     pub async fn cache(&self) -> Result<Arc<dyn CacheStore>> {
-        Err(missing("cache", self.settings.cache.backend))
+        match self.settings.cache.backend {
+            Backend::Memory => Ok(self.memory.cache.clone()),
+            other => Err(missing("cache", other)),
+        }
     }
 
     /// Commands.
     pub async fn queue(&self) -> Result<Arc<dyn CommandQueue>> {
-        Err(missing("queue", self.settings.queue.backend))
+        match self.settings.queue.backend {
+            Backend::Memory => Ok(self.memory.queue.clone()),
+            other => Err(missing("queue", other)),
+        }
     }
 
     /// Vectors, for retrieval.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -17,7 +18,6 @@ pub(crate) enum Outcome {
     /// Done.
     Done,
     /// It ran, and what it was asked to do did not succeed (already said on stderr).
-    #[allow(dead_code, reason = "commands that check things answer with it")]
     Failed,
 }
 
@@ -32,6 +32,8 @@ impl From<Outcome> for ExitCode {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Check the stores: do they open, answer, and look well?
+    Doctor,
     /// Show the settings in force
     #[command(subcommand)]
     Config(config::Command),
@@ -47,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
     let context = Context::new(&cli)?;
     match cli.command {
         Command::Config(command) => config::run(&context, &command),
+        Command::Doctor => doctor::run(&context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

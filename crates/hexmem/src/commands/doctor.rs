@@ -1,0 +1,152 @@
+//! `hexmem doctor`
+
+use std::time::Instant;
+
+use hexmem_ports::{
+    BucketId, CollectionId, GraphId, Limit, Name, NamespaceId, Prefix, QueueId, Result,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::context::Context;
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    check: String,
+    verdict: Verdict,
+    /// What was found, or what is wrong and what to do.
+    detail: String,
+    milliseconds: f64,
+}
+
+pub(crate) async fn run(context: &Context) -> Result<Outcome> {
+    let mut checks = Vec::new();
+    let settings = context.stores.settings();
+    if uses_sqlite(settings) {
+        checks.push(timed("sqlite file", sqlite(context)).await);
+    }
+    let name = Name::new("doctor")?;
+    let tenant = context.tenant.clone();
+    let one = Limit::new(1)?;
+    let bucket = BucketId::new(tenant.clone(), name.clone());
+    let namespace = NamespaceId::new(tenant.clone(), name.clone());
+    let queue = QueueId::new(tenant.clone(), name.clone());
+    let graph = GraphId::new(tenant.clone(), name.clone());
+    let collection = CollectionId::new(tenant.clone(), name);
+    let owner = context.owner();
+    let said = |backend: &dyn std::fmt::Display| format!("{backend} answers");
+    checks.push(
+        timed("key_value", async {
+            context.stores.key_value().await?.get_many(&bucket, &[]).await?;
+            Ok(said(&settings.key_value.backend))
+        })
+        .await,
+    );
+    checks.push(
+        timed("graph", async {
+            context.stores.graph().await?.head(&graph).await?;
+            Ok(said(&settings.graph.backend))
+        })
+        .await,
+    );
+    checks.push(
+        timed("sessions", async {
+            context.stores.sessions().await?.list(&owner, None, one).await?;
+            Ok(said(&settings.sessions.backend))
+        })
+        .await,
+    );
+    checks.push(
+        timed("cache", async {
+            context.stores.cache().await?.stats(&namespace).await?;
+            Ok(said(&settings.cache.backend))
+        })
+        .await,
+    );
+    checks.push(
+        timed("queue", async {
+            context.stores.queue().await?.stats(&queue).await?;
+            Ok(said(&settings.queue.backend))
+        })
+        .await,
+    );
+    checks.push(
+        timed("rag", async {
+            let vectors = context.stores.vectors().await?;
+            vectors.info(&collection).await?;
+            vectors.list(&tenant, &Prefix::default(), None, one).await?;
+            Ok(said(&settings.rag.backend))
+        })
+        .await,
+    );
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
+    let document: Value = json!({ "data": settings.data, "ok": failed == 0, "checks": checks });
+    context.emit(&document, || {
+        let mut text = format!("data folder: {}\n", settings.data.display());
+        for check in &checks {
+            let mark = if check.verdict == Verdict::Ok { "ok    " } else { "FAILED" };
+            text.push_str(&format!(
+                "{mark} {:<12} {:>8.2} ms  {}\n",
+                check.check, check.milliseconds, check.detail
+            ));
+        }
+        text
+    })?;
+    Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+fn uses_sqlite(settings: &hexmem_composition::Settings) -> bool {
+    use hexmem_composition::Backend::Sqlite;
+    [
+        &settings.key_value,
+        &settings.graph,
+        &settings.sessions,
+        &settings.cache,
+        &settings.queue,
+        &settings.rag,
+    ]
+    .iter()
+    .any(|domain| domain.backend == Sqlite)
+}
+
+async fn sqlite(context: &Context) -> Result<String> {
+    let database = context.stores.database().await?;
+    let seen = database.inspect().await?;
+    if let Some(first) = seen.damage.first() {
+        return Err(hexmem_ports::Error::corrupt(
+            "doctor",
+            format!("{first}; restore the file from a backup"),
+        )
+        .with("file", database.file().display())
+        .with("findings", seen.damage.len()));
+    }
+    Ok(format!(
+        "{}: SQLite {}, schema {}, {} kB ({} kB free), log {} kB, pages well",
+        database.file().display(),
+        seen.sqlite,
+        seen.schema,
+        seen.bytes / 1_000,
+        seen.free_bytes / 1_000,
+        seen.log_bytes / 1_000,
+    ))
+}
+
+async fn timed(check: &str, work: impl Future<Output = Result<String>>) -> Check {
+    let start = Instant::now();
+    let outcome = work.await;
+    let milliseconds = start.elapsed().as_secs_f64() * 1_000.0;
+    let (verdict, detail) = match outcome {
+        Ok(detail) => (Verdict::Ok, detail),
+        Err(error) => (Verdict::Failed, error.to_string()),
+    };
+    Check { check: check.to_owned(), verdict, detail, milliseconds }
+}
