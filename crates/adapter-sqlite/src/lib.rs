@@ -22,4 +22,5 @@ mod vectors;
 pub use config::*;
 pub use connect::{Database, ReadTx, WriteTx};
 pub use inspect::Inspection;
+pub use key_value::*;
 pub use outbox::*;

@@ -4,17 +4,21 @@
 mod backoff;
 mod bucket;
 mod command;
+mod counter;
 mod idf;
 mod lifecycle;
 mod session;
 mod ticket;
+mod version;
 
 pub mod graph;
 
 pub use backoff::*;
 pub use bucket::*;
 pub use command::*;
+pub use counter::*;
 pub use idf::*;
 pub use lifecycle::*;
 pub use session::*;
 pub use ticket::*;
+pub use version::*;

@@ -1,19 +1,42 @@
 //! Keys and opaque values: the seeds' storage interface.
 
+mod stored;
+
+pub use stored::*;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{BucketId, Capabilities, Cursor, Limit, Name, OpId, Page, Prefix, Result, Ttl};
+use crate::{BucketId, Capabilities, Cursor, Error, Limit, Name, OpId, Page, Prefix, Result, Ttl};
+
+/// The most keys of one call.
+pub const KV_BATCH_LIMIT: usize = 10_000;
+
+/// The most bytes of values in one page of [`KeyValueStore::scan`]: a page that holds more ends after the
+/// row that crosses it, whatever the limit.
+pub const KV_PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// `Invalid` for more than [`KV_BATCH_LIMIT`] keys.
+pub fn check_kv_batch(operation: &'static str, keys: usize) -> Result<()> {
+    if keys > KV_BATCH_LIMIT {
+        return Err(Error::invalid(
+            operation,
+            format!("a call has {keys} keys; the limit is {KV_BATCH_LIMIT}: make several calls"),
+        ));
+    }
+    Ok(())
+}
 
 /// A stored value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KvEntry {
     /// The bytes as they were set.
     pub value: Vec<u8>,
-    /// Grows with each change of the key, and is never used twice, also not after a delete.
+    /// Grows with each change of the key, its time to live included, and is never used twice, also not
+    /// after a delete: see [`next_version`](crate::rules::next_version).
     pub version: u64,
     /// Time left to live; `None` means for ever.
     pub remaining: Option<Duration>,
@@ -96,6 +119,7 @@ pub trait KeyValueStore: Send + Sync + 'static {
     /// - `KV-GET-3`: an entry whose time has run out is absent at once, without sweeping.
     /// - `KV-GET-4`: another tenant, or another bucket of the tenant, sees nothing.
     /// - `KV-GET-5`: reading does not extend a time to live.
+    /// - `KV-GET-6`: more than [`KV_BATCH_LIMIT`] keys are `Invalid`, here, in `set_many` and in `delete_many`.
     async fn get_many(&self, bucket: &BucketId, keys: &[Name]) -> Result<Vec<Option<KvEntry>>>;
 
     /// Writes one key and returns its new version.
@@ -105,8 +129,8 @@ pub trait KeyValueStore: Send + Sync + 'static {
     /// - `KV-SET-2`: `IfAbsent` over a live entry is `AlreadyExists` and changes nothing; over an expired one it writes.
     /// - `KV-SET-3`: `IfVersion` of another version, or of an absent key, is `Conflict` and changes nothing.
     /// - `KV-SET-4`: of N concurrent `IfAbsent` writes exactly one succeeds; of N read-modify-write loops with `IfVersion` none is lost.
-    /// - `KV-SET-5`: a repeat with the same `op` gives the first answer and writes nothing again.
-    /// - `KV-SET-6`: versions of a key grow, also across delete and expiry.
+    /// - `KV-SET-5`: a repeat with the same `op` gives the first answer and writes nothing again; a refusal is not remembered. The same `op` on another key is another write.
+    /// - `KV-SET-6`: versions of a key grow, also across delete, expiry and sweep.
     /// - `KV-SET-7`: a value beyond the limit is `Invalid` and changes nothing; keys that differ in one byte, of 1,024 bytes, of any Unicode, are different keys.
     async fn set(&self, bucket: &BucketId, key: &Name, request: KvSet) -> Result<u64>;
 
@@ -121,7 +145,8 @@ pub trait KeyValueStore: Send + Sync + 'static {
         writes: Vec<(Name, KvSet)>,
     ) -> Result<Vec<Result<u64>>>;
 
-    /// Removes keys; returns how many live entries were removed.
+    /// Removes keys; returns how many live entries were removed. Each leaves a tombstone for
+    /// [`KV_TOMBSTONE_RETENTION`], which only records show.
     ///
     /// # Behavior
     /// - `KV-DELETE-1`: a removed key is absent; removing it again counts zero and is no error.
@@ -139,7 +164,7 @@ pub trait KeyValueStore: Send + Sync + 'static {
     /// Replaces the time to live of a live entry; `None` makes it stay for ever. `false` when absent.
     ///
     /// # Behavior
-    /// - `KV-EXPIRE-1`: sets, shortens, extends and removes the time to live; value stays.
+    /// - `KV-EXPIRE-1`: sets, shortens, extends and removes the time to live; the value stays, the version grows.
     /// - `KV-EXPIRE-2`: a missing or expired key is left absent and the answer is `false`.
     async fn expire(&self, bucket: &BucketId, key: &Name, ttl: Option<Ttl>) -> Result<bool>;
 
@@ -154,7 +179,7 @@ pub trait KeyValueStore: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `KV-INCR-1`: N concurrent increments add up; the value reads as the decimal text of the sum.
-    /// - `KV-INCR-2`: a value that is no i64 is `Invalid`, a sum beyond i64 is `Invalid`; both change nothing.
+    /// - `KV-INCR-2`: a value that is no i64 in its shortest decimal form is `Invalid`, a sum beyond i64 is `Invalid`; both change nothing.
     /// - `KV-INCR-3`: a repeat with the same `op` gives the first sum and adds nothing.
     /// - `KV-INCR-4`: the time to live is set on creation, kept afterwards; after expiry counting starts at 0.
     async fn increment(
@@ -166,7 +191,7 @@ pub trait KeyValueStore: Send + Sync + 'static {
         op: OpId,
     ) -> Result<i64>;
 
-    /// Live entries whose key starts with `prefix`.
+    /// Live entries whose key starts with `prefix`. A page ends early at [`KV_PAGE_BYTES`].
     ///
     /// # Behavior
     /// - `KV-SCAN-1`: following `next` gives each entry that was there throughout exactly once while others come and go.
@@ -182,11 +207,11 @@ pub trait KeyValueStore: Send + Sync + 'static {
         limit: Limit,
     ) -> Result<Page<(Name, KvEntry)>>;
 
-    /// Frees the space of at most `limit` expired entries and returns how many. Never needed for
-    /// correctness.
+    /// Frees the space of at most `limit` expired entries and forgotten tombstones and returns how many.
+    /// Never needed for correctness.
     ///
     /// # Behavior
-    /// - `KV-SWEEP-1`: removes expired entries only, at most `limit`, until it answers 0.
+    /// - `KV-SWEEP-1`: removes what no reader sees only, at most `limit`, until it answers 0.
     async fn sweep(&self, limit: Limit) -> Result<u64>;
 }
 

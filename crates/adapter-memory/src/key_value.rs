@@ -1,1 +1,0 @@
-//! The key_value port in process.

@@ -1,1 +1,0 @@
-//! The key_value of the SQLite adapter.
