@@ -209,14 +209,12 @@ impl KeyValueStore for MemoryKeyValue {
             cursor.map(|cursor| kv_position("key_value.scan", prefix, &cursor)).transpose()?;
         let (state, now) = self.lock();
         let Some(rows) = state.buckets.get(bucket) else { return Ok(Page::default()) };
-        let first = Name::new(prefix.as_str()).ok();
-        let start = match (&after, &first) {
-            (Some(after), _) => Bound::Excluded(after),
-            (None, Some(first)) => Bound::Included(first),
-            (None, None) => Bound::Unbounded,
+        let start = match &after {
+            Some(after) => Bound::Excluded(after.as_str()),
+            None => Bound::Included(prefix.as_str()),
         };
         let mut rows = rows
-            .range((start, Bound::Unbounded))
+            .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(key, _)| prefix.matches(key.as_str()))
             .filter_map(|(key, row)| Some((key, row.entry(now)?)))
             .peekable();

@@ -46,7 +46,8 @@ impl Records for MemoryKeyValue {
                     Some((last, key)) if last == bucket => Bound::Excluded(key),
                     _ => Bound::Unbounded,
                 };
-                rows.range((start, Bound::Unbounded)).map(move |(key, row)| (bucket, key, row))
+                rows.range::<Name, _>((start, Bound::Unbounded))
+                    .map(move |(key, row)| (bucket, key, row))
             })
             .peekable();
         let (mut page, mut bytes, mut last) = (Page::default(), 0, None);
