@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod doctor;
+pub(crate) mod rag;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,9 @@ impl From<Outcome> for ExitCode {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Documents: ingest, search, measure
+    #[command(subcommand)]
+    Rag(rag::Command),
     /// Check the stores: do they open, answer, and look well?
     Doctor,
     /// Show the settings in force
@@ -49,6 +53,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
     let context = Context::new(&cli)?;
     match cli.command {
         Command::Config(command) => config::run(&context, &command),
+        Command::Rag(command) => rag::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,
         Command::Completions(args) => completions::run(&args),
     }

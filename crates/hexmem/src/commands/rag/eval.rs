@@ -1,0 +1,210 @@
+//! `hexmem rag eval`
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use hexmem_ports::{CollectionId, Error, ErrorKind, Limit, Name, Result};
+use hexmem_rag::analyse::{Analyzer, Side, TermCounts};
+use hexmem_rag::bm25::{Bm25, TITLE_WEIGHT};
+use hexmem_rag::chunk::{Chunking, Strategy};
+use hexmem_rag::eval::{Corpus, Figures, Qrels, Query, evaluate, read_qrels, read_queries};
+use hexmem_rag::{Collection, CollectionOptions, Document, Mode, SearchOptions};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{ModeArg, service};
+use crate::commands::Outcome;
+use crate::context::Context;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Documents, one JSON object a line: `_id`, `title`, `text`
+    #[arg(long, value_name = "FILE")]
+    corpus: PathBuf,
+    /// Queries, one JSON object a line: `_id`, `text`
+    #[arg(long, value_name = "FILE")]
+    queries: PathBuf,
+    /// Judgements, tab-separated: query, document, score
+    #[arg(long, value_name = "FILE")]
+    qrels: PathBuf,
+    /// Modes to compare; repeat it for several [default: sparse]
+    #[arg(long)]
+    mode: Vec<ModeArg>,
+    /// How documents are cut
+    #[arg(long, value_enum, default_value_t = Cut::Whole)]
+    cut: Cut,
+    /// Do not widen queries by their best hits
+    #[arg(long)]
+    exact_terms: bool,
+}
+
+/// How documents are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cut {
+    /// Not at all
+    Whole,
+    /// In chunks of 512 characters; a document ranks where its best chunk does
+    Chunks,
+}
+
+/// How deep rankings are: recall@100 needs no more.
+const DEPTH: usize = 100;
+
+#[derive(Debug, Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    figures: Figures,
+    query_ms_p50: f64,
+    query_ms_p95: f64,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    let queries = read_queries(open(&args.queries)?, args.queries.display().to_string())?;
+    let qrels = read_qrels(open(&args.qrels)?, args.qrels.display().to_string())?;
+    let rag = service(context).await?;
+    // A collection of its own, gone afterwards, also when the measurement fails.
+    let name = Name::new(format!("eval-{}", Uuid::new_v4()))?;
+    let id = CollectionId::new(context.tenant.clone(), name);
+    let measured = measure(context, &args, &rag, &id, &queries, &qrels).await;
+    rag.drop_collection(&id).await?;
+    let (documents, indexing, modes) = measured?;
+    // The figures stand at the top, by mode, as scripts expect them.
+    let mut top = serde_json::Map::new();
+    for (mode, measured) in &modes {
+        top.insert(mode.clone(), serde_json::json!(measured));
+    }
+    top.insert(
+        "index".into(),
+        serde_json::json!({ "documents": documents, "seconds": indexing.as_secs_f64() }),
+    );
+    context.emit(&top, || table(documents, indexing, &modes))?;
+    Ok(Outcome::Done)
+}
+
+type Modes = BTreeMap<String, Measured>;
+
+async fn measure(
+    context: &Context,
+    args: &Args,
+    rag: &hexmem_rag::Rag,
+    id: &CollectionId,
+    queries: &[Query],
+    qrels: &Qrels,
+) -> Result<(u64, Duration, Modes)> {
+    let bm25 = match args.cut {
+        Cut::Whole => Bm25::default().with_lengths(lengths(&args.corpus)?),
+        Cut::Chunks => Bm25::default(),
+    };
+    let options = CollectionOptions { bm25, ..CollectionOptions::default() };
+    let collection = rag.open_or_create(id.clone(), options).await?;
+    let strategy = if args.cut == Cut::Whole { Strategy::Whole } else { Strategy::Recursive };
+    let chunking = Chunking { strategy, ..Chunking::default() };
+    let start = Instant::now();
+    let progress = context.progress("documents", None);
+    let mut batch = Vec::new();
+    let mut documents = 0;
+    for document in Corpus::new(open(&args.corpus)?, args.corpus.display().to_string()) {
+        let document = document?;
+        batch.push(Document {
+            title: document.title,
+            chunking,
+            ..Document::new(document.id, document.text)
+        });
+        documents += 1;
+        progress.step(1);
+        if batch.len() == 1_000 {
+            collection.ingest(std::mem::take(&mut batch)).await?;
+        }
+    }
+    collection.ingest(batch).await?;
+    drop(progress);
+    let indexing = start.elapsed();
+    let modes = if args.mode.is_empty() { vec![ModeArg::Sparse] } else { args.mode.clone() };
+    let mut measured = Modes::new();
+    for mode in modes {
+        let name = format!("{mode:?}").to_lowercase();
+        measured.insert(name, ask(context, args, &collection, mode.into(), queries, qrels).await?);
+    }
+    Ok((documents, indexing, measured))
+}
+
+async fn ask(
+    context: &Context,
+    args: &Args,
+    collection: &Collection,
+    mode: Mode,
+    queries: &[Query],
+    qrels: &Qrels,
+) -> Result<Measured> {
+    let depth = if args.cut == Cut::Whole { DEPTH } else { 5 * DEPTH };
+    let mut options = SearchOptions {
+        limit: Limit::new(u32::try_from(depth).unwrap_or(u32::MAX))?,
+        mode: Some(mode),
+        ..SearchOptions::default()
+    };
+    if args.exact_terms {
+        options.feedback = None;
+    }
+    let progress = context.progress("queries", Some(queries.len() as u64));
+    let mut run = BTreeMap::new();
+    let mut times = Vec::with_capacity(queries.len());
+    for query in queries {
+        let start = Instant::now();
+        let hits = collection.search(&query.text, &options).await?;
+        times.push(start.elapsed().as_secs_f64() * 1_000.0);
+        let ranking: Vec<String> = hits.into_iter().map(|hit| hit.document).collect();
+        run.insert(query.id.clone(), ranking);
+        progress.step(1);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or(0.0);
+    Ok(Measured { figures: evaluate(&run, qrels), query_ms_p50: at(50), query_ms_p95: at(95) })
+}
+
+/// The lengths of the corpus's documents as the index will count them.
+fn lengths(corpus: &Path) -> Result<Vec<f32>> {
+    let analyzer = Analyzer::default();
+    Corpus::new(open(corpus)?, corpus.display().to_string())
+        .map(|document| {
+            let document = document?;
+            let mut counts = TermCounts::of(&analyzer, &document.text, Side::Document);
+            counts.add(&analyzer, &document.title, Side::Document, TITLE_WEIGHT);
+            Ok(counts.length())
+        })
+        .collect()
+}
+
+fn open(path: &Path) -> Result<BufReader<File>> {
+    File::open(path).map(BufReader::new).map_err(|error| {
+        let kind = if error.kind() == std::io::ErrorKind::NotFound {
+            ErrorKind::NotFound
+        } else {
+            ErrorKind::Unavailable
+        };
+        Error::new(kind, "rag.eval", "cannot open the file")
+            .with("file", path.display())
+            .caused_by(error)
+    })
+}
+
+fn table(documents: u64, indexing: Duration, modes: &Modes) -> String {
+    let mut text = format!("{documents} documents indexed in {:.2} s\n", indexing.as_secs_f64());
+    text.push_str("mode     nDCG@10  Recall@10  Recall@100  MRR@10  p50 ms  p95 ms\n");
+    for (mode, measured) in modes {
+        let figures = &measured.figures;
+        text.push_str(&format!(
+            "{mode:<8} {:>7.4}  {:>9.4}  {:>10.4}  {:>6.4}  {:>6.2}  {:>6.2}\n",
+            figures.ndcg_at_10,
+            figures.recall_at_10,
+            figures.recall_at_100,
+            figures.mrr_at_10,
+            measured.query_ms_p50,
+            measured.query_ms_p95
+        ));
+    }
+    text
+}
