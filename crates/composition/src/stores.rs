@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use hexmem_adapter_memory::{
-    MemoryCache, MemoryGraphs, MemoryOutbox, MemoryQueue, MemorySessions, SystemClock,
+    MemoryCache, MemoryGraphs, MemoryKeyValue, MemoryOutbox, MemoryQueue, MemorySessions,
+    SystemClock,
 };
 #[cfg(feature = "sqlite")]
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
@@ -29,6 +30,7 @@ pub struct Stores {
 
 /// The in-process stores. Cheap while empty, so they are simply there: two calls must see the same data.
 struct InProcess {
+    key_value: Arc<MemoryKeyValue>,
     graph: Arc<MemoryGraphs>,
     sessions: Arc<MemorySessions>,
     cache: Arc<MemoryCache>,
@@ -39,6 +41,7 @@ impl InProcess {
     fn new(clock: &Arc<dyn Clock>) -> Self {
         let outbox = MemoryOutbox::new(Arc::clone(clock));
         Self {
+            key_value: Arc::new(MemoryKeyValue::new(Arc::clone(clock))),
             graph: Arc::new(MemoryGraphs::new(Arc::clone(clock), outbox.clone())),
             sessions: Arc::new(MemorySessions::new(Arc::clone(clock), outbox.clone())),
             cache: Arc::new(MemoryCache::new(Arc::clone(clock))),
@@ -95,7 +98,12 @@ impl Stores {
 
     /// Keys and values.
     pub async fn key_value(&self) -> Result<Arc<dyn KeyValueStore>> {
-        Err(missing("key_value", self.settings.key_value.backend))
+        match self.settings.key_value.backend {
+            Backend::Memory => Ok(self.memory.key_value.clone()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => Ok(Arc::new(self.database().await?.key_value())),
+            other => Err(missing("key_value", other)),
+        }
     }
 
     /// Graphs.

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
     let said = |backend: &dyn std::fmt::Display| format!("{backend} answers");
     checks.push(
         timed("key_value", async {
-            context.stores.key_value().await?.get_many(&bucket, &[]).await?;
+            context.stores.key_value().await?.scan(&bucket, &Prefix::default(), None, one).await?;
             Ok(said(&settings.key_value.backend))
         })
         .await,
