@@ -68,7 +68,8 @@ pub struct Edge {
     pub weight: f64,
     /// From when the fact holds; `None`: always has.
     pub valid_from: Option<Timestamp>,
-    /// Until when it holds; `None`: still does. Later than `valid_from`.
+    /// Until when it holds; `None`: still does. Not earlier than `valid_from`; the same instant says that it
+    /// never held (a fact withdrawn before it began).
     pub valid_until: Option<Timestamp>,
     /// Where the fact comes from (a URL, a document, a session).
     pub source: Option<Name>,
@@ -180,7 +181,7 @@ pub struct EdgeDraft {
     pub weight: f64,
     /// From when it holds.
     pub valid_from: Option<Timestamp>,
-    /// Until when; later than `valid_from`.
+    /// Until when; not earlier than `valid_from`. The same instant: it never held.
     pub valid_until: Option<Timestamp>,
     /// Where it comes from.
     pub source: Option<Name>,
@@ -419,7 +420,7 @@ pub trait GraphStore: Send + Sync + 'static {
     /// - `GRAPH-APPLY-6`: purging leaves no trace in any read or history; other elements stay.
     /// - `GRAPH-APPLY-7`: a repeat with the same batch id gives the first answer and changes nothing.
     /// - `GRAPH-APPLY-8`: N writers with disjoint changes lose nothing and never conflict; N increments of one node with `Version` and retry add up.
-    /// - `GRAPH-APPLY-9`: data that is no object, NUL, integers beyond i64, a weight that is not finite, an end not after its start, more than 10,000 changes: `Invalid`, and nothing of the batch is applied. An empty batch changes nothing and answers the head.
+    /// - `GRAPH-APPLY-9`: data that is no object, NUL, integers beyond i64, a weight that is not finite, an end before its start (the same instant is an empty span, which holds never), more than 10,000 changes: `Invalid`, and nothing of the batch is applied. An empty batch changes nothing and answers the head.
     /// - `GRAPH-APPLY-10`: (effects) effects are committed with the batch, and not when it is refused.
     async fn apply(&self, graph: &GraphId, batch: GraphBatch) -> Result<Applied>;
 

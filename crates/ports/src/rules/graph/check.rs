@@ -59,9 +59,9 @@ fn check_edge(operation: &'static str, draft: &EdgeDraft) -> Result<()> {
         return Err(Error::invalid(operation, "the weight is not a finite number"));
     }
     if let (Some(from), Some(until)) = (draft.valid_from, draft.valid_until)
-        && until <= from
+        && until < from
     {
-        return Err(Error::invalid(operation, "valid_until is not later than valid_from")
+        return Err(Error::invalid(operation, "valid_until is earlier than valid_from")
             .with("valid_from", from)
             .with("valid_until", until));
     }

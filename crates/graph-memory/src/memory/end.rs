@@ -1,0 +1,163 @@
+//! Ending facts (they held until an instant) and removing elements (they are not known any more).
+
+use hexmem_ports::{
+    Applied, AsOf, Direction, Edge, EdgeFilter, EdgeId, Error, ErrorKind, Expect, GraphBatch,
+    GraphChange, Limit, Name, Result, Timestamp, ValidAt,
+};
+
+use super::GraphMemory;
+use crate::fact::redraft;
+
+/// Which facts a call is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// One edge.
+    Edge(EdgeId),
+    /// Every edge that states this, whoever says it.
+    Fact {
+        /// From.
+        src: Name,
+        /// The relation.
+        relation: Name,
+        /// To.
+        dst: Name,
+    },
+}
+
+/// What an invalidation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The edges that end at the instant now.
+    pub edges: Vec<EdgeId>,
+    /// The revision it is in.
+    pub applied: Applied,
+}
+
+/// What a removal took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// Nodes.
+    pub nodes: u64,
+    /// Edges, those at a removed node included.
+    pub edges: u64,
+}
+
+impl GraphMemory {
+    /// Says that facts hold until `at` only. Those that end earlier already, or begin at `at` or later, stay as
+    /// they are. `NotFound` when there is no such fact at all; `Invalid` when none of them holds before `at`
+    /// (a fact that never held is removed, not invalidated).
+    pub async fn invalidate(&self, which: &Which, at: Timestamp) -> Result<Ended> {
+        self.retrying("graph.invalidate", async || {
+            let facts = self.facts(which).await?;
+            if facts.is_empty() {
+                return Err(absent("graph.invalidate", which));
+            }
+            let open = |edge: &&Edge| edge.valid_until.is_none_or(|until| at < until);
+            let begun = |edge: &&Edge| edge.valid_from.is_none_or(|from| from < at);
+            let ending: Vec<&Edge> = facts.iter().filter(open).filter(begun).collect();
+            if ending.is_empty() && facts.iter().any(|edge| open(&edge)) {
+                return Err(Error::invalid(
+                    "graph.invalidate",
+                    "the fact begins at that instant or later; remove it if it never held",
+                )
+                .with("at", at));
+            }
+            let edges = ending.iter().map(|edge| edge.id).collect();
+            let changes = ending
+                .into_iter()
+                .map(|edge| {
+                    let mut draft = redraft(edge);
+                    draft.valid_until = Some(at);
+                    GraphChange::PutEdge(draft)
+                })
+                .collect();
+            let applied = self.apply(GraphBatch::new(changes)).await?;
+            Ok(Ended { edges, applied })
+        })
+        .await
+    }
+
+    /// Removes a node with its current edges. History stays. Absent takes nothing.
+    pub async fn remove_node(&self, id: &Name) -> Result<Removed> {
+        let none = Removed { nodes: 0, edges: 0 };
+        let Some(_) = self.node(id).await? else { return Ok(none) };
+        let edges = self.count_edges_at(id).await?;
+        let change = GraphChange::RemoveNode { id: id.clone(), expect: Expect::Any };
+        self.apply(GraphBatch::new(vec![change])).await?;
+        Ok(Removed { nodes: 1, edges })
+    }
+
+    /// Removes edges. History stays. Absent takes nothing.
+    pub async fn remove_edges(&self, which: &Which) -> Result<Removed> {
+        let facts = self.facts(which).await?;
+        let edges = u64::try_from(facts.len()).unwrap_or(u64::MAX);
+        let changes = facts
+            .into_iter()
+            .map(|edge| GraphChange::RemoveEdge { id: edge.id, expect: Expect::Any })
+            .collect();
+        self.apply(GraphBatch::new(changes)).await?;
+        Ok(Removed { nodes: 0, edges })
+    }
+
+    /// The current edges that are meant, whenever they hold.
+    pub async fn facts(&self, which: &Which) -> Result<Vec<Edge>> {
+        let (src, relation, dst) = match which {
+            Which::Edge(id) => {
+                let found = self.store.edges(&self.graph, &[*id], AsOf::ALL).await?;
+                return Ok(found.into_iter().flatten().collect());
+            }
+            Which::Fact { src, relation, dst } => (src, relation, dst),
+        };
+        let filter = EdgeFilter {
+            at: Some((vec![src.clone()], Direction::Out)),
+            relations: vec![relation.clone()],
+            ..EdgeFilter::default()
+        };
+        let mut edges = Vec::new();
+        self.each_edge(&filter, AsOf::ALL, |edge| {
+            if edge.dst == *dst {
+                edges.push(edge);
+            }
+        })
+        .await?;
+        Ok(edges)
+    }
+
+    async fn count_edges_at(&self, id: &Name) -> Result<u64> {
+        let filter = EdgeFilter {
+            at: Some((vec![id.clone()], Direction::Both)),
+            ..EdgeFilter::default()
+        };
+        let mut count = 0;
+        self.each_edge(&filter, AsOf { valid: ValidAt::Any, known: None }, |_| count += 1).await?;
+        Ok(count)
+    }
+
+    async fn each_edge(
+        &self,
+        filter: &EdgeFilter,
+        as_of: AsOf,
+        mut take: impl FnMut(Edge) + Send,
+    ) -> Result<()> {
+        let limit = Limit::new(1_000)?;
+        let mut cursor = None;
+        loop {
+            let page = self.store.find_edges(&self.graph, filter, as_of, cursor, limit).await?;
+            page.items.into_iter().for_each(&mut take);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn absent(operation: &'static str, which: &Which) -> Error {
+    let error = Error::new(ErrorKind::NotFound, operation, "there is no such fact in the graph");
+    match which {
+        Which::Edge(id) => error.with("edge", id),
+        Which::Fact { src, relation, dst } => {
+            error.with("src", src).with("relation", relation).with("dst", dst)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Reads that go to the store.
+
+use hexmem_ports::{
+    AsOf, Capability, Cursor, Edge, EdgeId, Element, ElementRef, Error, ErrorKind, GraphHead,
+    GraphStats, Limit, Name, NeighbourQuery, Neighbourhood, Node, Page, Result,
+};
+
+use super::GraphMemory;
+use crate::Mirror;
+
+/// A page of versions, newest first.
+pub type Elements = Page<Element>;
+
+impl GraphMemory {
+    /// The current version of a node.
+    pub async fn node(&self, id: &Name) -> Result<Option<Node>> {
+        self.node_as_of(id, AsOf::ALL).await
+    }
+
+    /// A node as it was known then.
+    pub async fn node_as_of(&self, id: &Name, as_of: AsOf) -> Result<Option<Node>> {
+        let found = self.store.nodes(&self.graph, std::slice::from_ref(id), as_of).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// The current version of an edge, whenever it holds.
+    pub async fn edge(&self, id: EdgeId) -> Result<Option<Edge>> {
+        let found = self.store.edges(&self.graph, &[id], AsOf::ALL).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// What lies around some nodes. A store that cannot answer this itself is loaded for it, which serves
+    /// what is known now only.
+    pub async fn neighbours(&self, query: &NeighbourQuery) -> Result<Neighbourhood> {
+        if self.store.capabilities().has(Capability::NeighbourhoodInStore) {
+            return self.store.neighbourhood(&self.graph, query).await;
+        }
+        self.load().await?.neighbours(query)
+    }
+
+    /// All versions of a node or edge, newest first.
+    pub async fn history(
+        &self,
+        element: &ElementRef,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Elements> {
+        self.store.history(&self.graph, element, cursor, limit).await
+    }
+
+    /// Counts by type and relation.
+    pub async fn stats(&self, as_of: AsOf) -> Result<GraphStats> {
+        self.store.stats(&self.graph, as_of).await
+    }
+
+    /// Where the graph stands. `None` when it does not exist.
+    pub async fn head(&self) -> Result<Option<GraphHead>> {
+        self.store.head(&self.graph).await
+    }
+
+    /// Where the graph stands; `NotFound` when it does not exist, naming what there is.
+    pub async fn existing(&self, operation: &'static str) -> Result<GraphHead> {
+        if let Some(head) = self.head().await? {
+            return Ok(head);
+        }
+        let few = Limit::new(5)?;
+        let prefix = hexmem_ports::Prefix::default();
+        let page = self.store.list(&self.graph.tenant, &prefix, None, few).await?;
+        let known = page.items.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        let known = if known.is_empty() {
+            "this store holds no graph of the tenant yet".to_owned()
+        } else {
+            format!("there are: {}{}", known.join(", "), if page.next.is_some() { ", ..." } else { "" })
+        };
+        Err(Error::new(
+            ErrorKind::NotFound,
+            operation,
+            format!("there is no graph `{}`; {known}", self.graph.name),
+        )
+        .with("tenant", &self.graph.tenant))
+    }
+
+    /// Loads the graph into memory.
+    pub async fn load(&self) -> Result<Mirror> {
+        Mirror::load(std::sync::Arc::clone(&self.store), std::sync::Arc::clone(&self.clock), self.graph.clone())
+            .await
+    }
+}

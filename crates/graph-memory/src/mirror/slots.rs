@@ -1,0 +1,149 @@
+//! How nodes and edges lie in memory: what searches touch inline, the rest behind a pointer, names once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hexmem_ports::{Edge, EdgeId, Name, Node, Timestamp};
+use serde_json::{Map, Value};
+
+/// Texts that many elements share, by number.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    texts: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
+}
+
+impl Names {
+    /// The number of `text`, a new one where it is new. Beyond 2^32 different texts, the last number.
+    pub(super) fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let text: Arc<str> = text.into();
+        self.texts.push(Arc::clone(&text));
+        self.numbers.insert(text, number);
+        number
+    }
+
+    /// The number of `text`, if it has one.
+    pub(super) fn known(&self, text: &str) -> Option<u32> {
+        self.numbers.get(text).copied()
+    }
+
+    pub(super) fn text(&self, number: u32) -> &str {
+        usize::try_from(number).ok().and_then(|i| self.texts.get(i)).map_or("", |text| text)
+    }
+}
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct NodeSlot {
+    pub(super) id: Arc<str>,
+    pub(super) kind: u32,
+    version: u64,
+    created_at: Timestamp,
+    recorded_at: Timestamp,
+    /// `None` for an empty object.
+    data: Option<Box<Value>>,
+}
+
+impl NodeSlot {
+    pub(super) fn of(node: Node, id: Arc<str>, kinds: &mut Names) -> Self {
+        Self {
+            id,
+            kind: kinds.number(node.kind.as_str()),
+            version: node.version,
+            created_at: node.created_at,
+            recorded_at: node.recorded_at,
+            data: Some(Box::new(node.data)).filter(|data| !is_empty(data)),
+        }
+    }
+
+    /// The node as the port shows it. `None` cannot happen: every text here was a name.
+    pub(super) fn node(&self, kinds: &Names) -> Option<Node> {
+        Some(Node {
+            id: Name::new(&*self.id).ok()?,
+            kind: Name::new(kinds.text(self.kind)).ok()?,
+            data: self.data.as_deref().cloned().unwrap_or_else(|| Value::Object(Map::new())),
+            created_at: self.created_at,
+            recorded_at: self.recorded_at,
+            superseded_at: None,
+            version: self.version,
+        })
+    }
+}
+
+/// No start, no end: beyond every instant.
+const OPEN_START: i64 = i64::MIN;
+const OPEN_END: i64 = i64::MAX;
+
+/// An edge. Its ends are the graph's.
+#[derive(Debug)]
+pub(super) struct EdgeSlot {
+    pub(super) id: EdgeId,
+    pub(super) relation: u32,
+    pub(super) weight: f64,
+    from: i64,
+    until: i64,
+    version: u64,
+    created_at: Timestamp,
+    recorded_at: Timestamp,
+    /// `None` for no source and an empty object.
+    cold: Option<Box<Cold>>,
+}
+
+#[derive(Debug)]
+struct Cold {
+    source: Option<Name>,
+    data: Value,
+}
+
+impl EdgeSlot {
+    pub(super) fn of(edge: Edge, relations: &mut Names) -> Self {
+        let cold = Cold { source: edge.source, data: edge.data };
+        Self {
+            id: edge.id,
+            relation: relations.number(edge.relation.as_str()),
+            weight: edge.weight,
+            from: edge.valid_from.map_or(OPEN_START, Timestamp::as_micros),
+            until: edge.valid_until.map_or(OPEN_END, Timestamp::as_micros),
+            version: edge.version,
+            created_at: edge.created_at,
+            recorded_at: edge.recorded_at,
+            cold: Some(Box::new(cold)).filter(|cold| cold.source.is_some() || !is_empty(&cold.data)),
+        }
+    }
+
+    /// Whether it holds at an instant, in microseconds; `None`: whenever.
+    pub(super) fn holds(&self, at: Option<i64>) -> bool {
+        at.is_none_or(|at| self.from <= at && at < self.until)
+    }
+
+    /// The edge as the port shows it. `None` cannot happen: every text here was a name.
+    pub(super) fn edge(&self, src: &NodeSlot, dst: &NodeSlot, relations: &Names) -> Option<Edge> {
+        let (source, data) = match self.cold.as_deref() {
+            Some(cold) => (cold.source.clone(), cold.data.clone()),
+            None => (None, Value::Object(Map::new())),
+        };
+        Some(Edge {
+            id: self.id,
+            src: Name::new(&*src.id).ok()?,
+            relation: Name::new(relations.text(self.relation)).ok()?,
+            dst: Name::new(&*dst.id).ok()?,
+            weight: self.weight,
+            valid_from: Timestamp::from_micros(self.from),
+            valid_until: Timestamp::from_micros(self.until),
+            source,
+            data,
+            created_at: self.created_at,
+            recorded_at: self.recorded_at,
+            superseded_at: None,
+            version: self.version,
+        })
+    }
+}
+
+fn is_empty(data: &Value) -> bool {
+    data.as_object().is_some_and(Map::is_empty)
+}
