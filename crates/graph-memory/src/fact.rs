@@ -151,11 +151,11 @@ impl Span {
 
     /// Whether some instant lies in both.
     pub(crate) fn overlaps(self, other: Self) -> bool {
-        let starts_before_end = |from: Option<Timestamp>, until: Option<Timestamp>| match (from, until)
-        {
-            (Some(from), Some(until)) => from < until,
-            _ => true,
-        };
+        let starts_before_end =
+            |from: Option<Timestamp>, until: Option<Timestamp>| match (from, until) {
+                (Some(from), Some(until)) => from < until,
+                _ => true,
+            };
         starts_before_end(self.from, self.until)
             && starts_before_end(other.from, other.until)
             && starts_before_end(self.from, other.until)

@@ -8,15 +8,39 @@ use crate::Cardinality;
 
 /// Node types that [`Vocabulary::kagura`] takes.
 pub const KAGURA_NODE_TYPES: [&str; 11] = [
-    "memory", "user", "topic", "interaction", "file", "error", "decision", "session", "solution",
-    "github_issue", "github_pr",
+    "memory",
+    "user",
+    "topic",
+    "interaction",
+    "file",
+    "error",
+    "decision",
+    "session",
+    "solution",
+    "github_issue",
+    "github_pr",
 ];
 
 /// Relations that [`Vocabulary::kagura`] takes.
 pub const KAGURA_RELATIONS: [&str; 18] = [
-    "related_to", "depends_on", "learned_from", "influences", "works_on", "solved_by", "similar_to",
-    "caused_by", "implements", "imports", "affects", "blocks", "includes", "encountered", "made",
-    "addresses", "closes", "mentioned_in",
+    "related_to",
+    "depends_on",
+    "learned_from",
+    "influences",
+    "works_on",
+    "solved_by",
+    "similar_to",
+    "caused_by",
+    "implements",
+    "imports",
+    "affects",
+    "blocks",
+    "includes",
+    "encountered",
+    "made",
+    "addresses",
+    "closes",
+    "mentioned_in",
 ];
 
 /// Open by default: every type and relation is taken. A closed one refuses what it does not list, on import
@@ -60,7 +84,11 @@ impl Vocabulary {
 
     /// How many values `relation` may have at one instant.
     pub fn cardinality(&self, relation: &Name) -> Cardinality {
-        if self.functional.contains(relation.as_str()) { Cardinality::One } else { Cardinality::Many }
+        if self.functional.contains(relation.as_str()) {
+            Cardinality::One
+        } else {
+            Cardinality::Many
+        }
     }
 
     /// `Invalid` when the list is closed and does not have `kind`.
@@ -80,7 +108,9 @@ fn check(what: &'static str, name: &Name, list: Option<&BTreeSet<String>>) -> Re
             let known = list.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             Err(Error::invalid(
                 "graph.vocabulary",
-                format!("{what} `{name}` is not in this graph's closed vocabulary; use one of: {known}"),
+                format!(
+                    "{what} `{name}` is not in this graph's closed vocabulary; use one of: {known}"
+                ),
             ))
         }
         _ => Ok(()),

@@ -101,9 +101,8 @@ impl GraphMemory {
     async fn plan_one(&self, fact: &Fact) -> Result<Plan> {
         let now = self.now();
         let values = self.values(fact).await?;
-        let (same, others): (Vec<Edge>, Vec<Edge>) = values
-            .into_iter()
-            .partition(|edge| edge.dst == fact.dst && edge.source == fact.source);
+        let (same, others): (Vec<Edge>, Vec<Edge>) =
+            values.into_iter().partition(|edge| edge.dst == fact.dst && edge.source == fact.source);
         let taken: BTreeSet<EdgeId> = same.iter().chain(&others).map(|edge| edge.id).collect();
         let free = self.free_slot(fact, &taken).await?;
 
@@ -176,8 +175,7 @@ fn plan_statement(
     until: Option<Timestamp>,
 ) -> Plan {
     let span = Span { until, ..fact.span(now) };
-    let mut meets: Vec<&Edge> =
-        known.iter().filter(|edge| Span::of(edge).overlaps(span)).collect();
+    let mut meets: Vec<&Edge> = known.iter().filter(|edge| Span::of(edge).overlaps(span)).collect();
     meets.sort_by_key(|edge| (edge.valid_from, edge.id));
     let Some((first, rest)) = meets.split_first() else {
         let edge = free();

@@ -124,10 +124,8 @@ impl GraphMemory {
     }
 
     async fn count_edges_at(&self, id: &Name) -> Result<u64> {
-        let filter = EdgeFilter {
-            at: Some((vec![id.clone()], Direction::Both)),
-            ..EdgeFilter::default()
-        };
+        let filter =
+            EdgeFilter { at: Some((vec![id.clone()], Direction::Both)), ..EdgeFilter::default() };
         let mut count = 0;
         self.each_edge(&filter, AsOf { valid: ValidAt::Any, known: None }, |_| count += 1).await?;
         Ok(count)

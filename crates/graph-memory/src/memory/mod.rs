@@ -96,7 +96,9 @@ impl GraphMemory {
         }
         self.retrying("graph.merge_node", async || {
             let current = self.node(&id).await?;
-            let mut data = current.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), |node| node.data.clone());
+            let mut data = current
+                .as_ref()
+                .map_or_else(|| Value::Object(serde_json::Map::new()), |node| node.data.clone());
             merge_patch(&mut data, &patch);
             let kind = kind
                 .clone()
@@ -155,7 +157,9 @@ impl GraphMemory {
         }
         Err(Error::conflict(
             operation,
-            format!("others changed the same elements {ATTEMPTS} times in between; try again later"),
+            format!(
+                "others changed the same elements {ATTEMPTS} times in between; try again later"
+            ),
         )
         .with("graph", &self.graph)
         .retry(Retry::Soon))
@@ -229,7 +233,11 @@ mod tests {
             (json!({"a": "b"}), json!({"a": null}), json!({})),
             (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
             (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
         ] {

@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use hexmem_ports::{
-    AsOf, Direction, Edge, EdgeFilter, Error, Limit, Name, Result,
-};
+use hexmem_ports::{AsOf, Direction, Edge, EdgeFilter, Error, Limit, Name, Result};
 use serde::Serialize;
 
 use super::GraphMemory;
@@ -106,7 +104,9 @@ impl GraphMemory {
             if came_by.len() > VISIT_LIMIT {
                 return Err(Error::invalid(
                     "graph.path",
-                    format!("gave up after {VISIT_LIMIT} nodes; narrow it by relation, direction or weight"),
+                    format!(
+                        "gave up after {VISIT_LIMIT} nodes; narrow it by relation, direction or weight"
+                    ),
                 ));
             }
             level = next;

@@ -70,7 +70,11 @@ impl GraphMemory {
         let known = if known.is_empty() {
             "this store holds no graph of the tenant yet".to_owned()
         } else {
-            format!("there are: {}{}", known.join(", "), if page.next.is_some() { ", ..." } else { "" })
+            format!(
+                "there are: {}{}",
+                known.join(", "),
+                if page.next.is_some() { ", ..." } else { "" }
+            )
         };
         Err(Error::new(
             ErrorKind::NotFound,
@@ -82,7 +86,11 @@ impl GraphMemory {
 
     /// Loads the graph into memory.
     pub async fn load(&self) -> Result<Mirror> {
-        Mirror::load(std::sync::Arc::clone(&self.store), std::sync::Arc::clone(&self.clock), self.graph.clone())
-            .await
+        Mirror::load(
+            std::sync::Arc::clone(&self.store),
+            std::sync::Arc::clone(&self.clock),
+            self.graph.clone(),
+        )
+        .await
     }
 }

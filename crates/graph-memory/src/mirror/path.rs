@@ -20,8 +20,7 @@ impl Mirror {
         let ends = (self.nodes.get(query.from.as_str()), self.nodes.get(query.to.as_str()));
         let (Some(from), Some(to)) = ends else { return Ok(None) };
         let rule = self.follow_rule(at, &query.relations, query.min_weight);
-        let allows =
-            |slot: &EdgeSlot| rule.allows(slot) && query.cost.of(slot.weight).is_some();
+        let allows = |slot: &EdgeSlot| rule.allows(slot) && query.cost.of(slot.weight).is_some();
         let open = EdgeFiltered::from_fn(&self.graph, |edge| allows(edge.weight()));
         let search = Search { from: *from, to: *to, cost: query.cost, negative: Cell::new(None) };
         let found = match query.direction {
@@ -58,8 +57,7 @@ impl Mirror {
         let mut best: Option<(f64, EdgeId, EdgeIndex)> = None;
         for way in ways(query.direction) {
             for edge in self.graph.edges_directed(here, *way) {
-                let other =
-                    if edge.source() == here { edge.target() } else { edge.source() };
+                let other = if edge.source() == here { edge.target() } else { edge.source() };
                 let Some(cost) = query.cost.of(edge.weight().weight) else { continue };
                 if other != there || !rule.allows(edge.weight()) {
                     continue;

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::{
-    Direction, Edge, Error, Name, NeighbourQuery, Neighbourhood, Reached, Result,
-};
+use hexmem_ports::{Direction, Edge, Error, Name, NeighbourQuery, Neighbourhood, Reached, Result};
 use petgraph::Direction as Way;
 use petgraph::stable_graph::NodeIndex;
 use petgraph::visit::{EdgeRef, VisitMap, Visitable};

@@ -111,7 +111,8 @@ impl EdgeSlot {
             version: edge.version,
             created_at: edge.created_at,
             recorded_at: edge.recorded_at,
-            cold: Some(Box::new(cold)).filter(|cold| cold.source.is_some() || !is_empty(&cold.data)),
+            cold: Some(Box::new(cold))
+                .filter(|cold| cold.source.is_some() || !is_empty(&cold.data)),
         }
     }
 

@@ -109,9 +109,9 @@ pub(super) fn fields(text: Option<&[u8]>) -> Result<Map<String, Value>, String> 
     let text = text.ok_or("it has more than 64 MiB of text")?;
     match serde_json::from_slice::<Value>(text) {
         Ok(Value::Object(fields)) => match big_integer(text) {
-            Some(digits) => Err(format!(
-                "the integer {digits} lies beyond 64 signed bits; write it as text"
-            )),
+            Some(digits) => {
+                Err(format!("the integer {digits} lies beyond 64 signed bits; write it as text"))
+            }
             None => Ok(fields),
         },
         Ok(other) => Err(format!("it is {}, not an object", kind_of(&other))),
@@ -175,9 +175,7 @@ impl Reading<'_> {
         {
             let withdrawn = fields.get("invalidated") == Some(&Value::Bool(true));
             if !withdrawn && until < from {
-                return Err(format!(
-                    "`valid_until` ({until}) lies before `valid_from` ({from})"
-                ));
+                return Err(format!("`valid_until` ({until}) lies before `valid_from` ({from})"));
             }
             // Invalidated before it began: it never held. The empty span says so, the instant is kept.
             if until < from {
@@ -208,7 +206,11 @@ impl Reading<'_> {
             created_at,
             expect: Expect::Any,
         };
-        Ok(RawEdge { draft, key: key.filter(|key| !key.is_null()).map(|key| key.to_string()), has_id })
+        Ok(RawEdge {
+            draft,
+            key: key.filter(|key| !key.is_null()).map(|key| key.to_string()),
+            has_id,
+        })
     }
 
     fn time(
@@ -328,7 +330,9 @@ fn bare_word(text: &[u8]) -> Option<(String, &'static str)> {
 fn big_integer(text: &[u8]) -> Option<String> {
     outside_strings(text).find_map(|(_, part)| {
         part.split(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-            .filter(|number| number.len() > 18 && number.iter().all(|b| b.is_ascii_digit() || *b == b'-'))
+            .filter(|number| {
+                number.len() > 18 && number.iter().all(|b| b.is_ascii_digit() || *b == b'-')
+            })
             .filter_map(|number| std::str::from_utf8(number).ok())
             .find(|number| number.parse::<i64>().is_err())
             .map(String::from)
@@ -353,7 +357,10 @@ mod tests {
         assert_eq!(bare_word(text), Some(("weight".into(), "NaN")));
         assert_eq!(bare_word(br#"{"a\"NaN": "Infinity"}"#), None);
         assert_eq!(bare_word(br#"{"x": [-Infinity]}"#), Some(("x".into(), "-Infinity")));
-        assert_eq!(big_integer(br#"{"n": 9223372036854775807, "s": "99999999999999999999"}"#), None);
+        assert_eq!(
+            big_integer(br#"{"n": 9223372036854775807, "s": "99999999999999999999"}"#),
+            None
+        );
         assert_eq!(big_integer(br#"{"n": 9223372036854775808}"#).unwrap(), "9223372036854775808");
         assert_eq!(big_integer(br#"{"n": 99999999999999999999.5e3}"#), None);
     }

@@ -36,7 +36,14 @@ pub(crate) const NODE_KEYS: [&str; 3] = ["id", "type", "created_at"];
 
 /// Keys of an edge that are no data.
 pub(crate) const EDGE_KEYS: [&str; 9] = [
-    "source", "target", "key", "type", "weight", "created_at", "valid_from", "valid_until",
+    "source",
+    "target",
+    "key",
+    "type",
+    "weight",
+    "created_at",
+    "valid_from",
+    "valid_until",
     "evidence",
 ];
 

@@ -145,10 +145,13 @@ impl<R: Read> Scanner<R> {
                 self.state = State::Key(false);
                 Ok(())
             }
-            None => Err(self.fault("the file is empty; node-link JSON is one object with `nodes` and `links`")),
+            None => Err(self
+                .fault("the file is empty; node-link JSON is one object with `nodes` and `links`")),
             Some(0x1f) => Err(self.fault("the file is compressed; unpack it first")),
             Some(0xff | 0xfe) => Err(self.fault("the file is UTF-16; save it as UTF-8")),
-            Some(_) => Err(self.fault("the file is not node-link JSON: it does not begin with `{`")),
+            Some(_) => {
+                Err(self.fault("the file is not node-link JSON: it does not begin with `{`"))
+            }
         }
     }
 
@@ -163,7 +166,9 @@ impl<R: Read> Scanner<R> {
                 self.token()?;
             }
             Some(_) if !after => {}
-            Some(_) => return Err(self.fault("expected `,` or `}` after an entry of the file's object")),
+            Some(_) => {
+                return Err(self.fault("expected `,` or `}` after an entry of the file's object"));
+            }
             None => return Err(self.torn("the file's object")),
         }
         if self.peek()? != Some(b'"') {
@@ -229,10 +234,8 @@ impl<R: Read> Scanner<R> {
             None => return Err(self.torn(&torn())),
         }
         let place = Place { list, index, line: self.line, byte: self.byte };
-        let wanted = matches!(
-            (self.want, list),
-            (Want::Nodes, List::Nodes) | (Want::Edges, List::Edges(_))
-        );
+        let wanted =
+            matches!((self.want, list), (Want::Nodes, List::Nodes) | (Want::Edges, List::Edges(_)));
         if self.value(wanted, &torn())? == 0 {
             return Err(self.fault(format!("expected an element in {}", torn())));
         }
