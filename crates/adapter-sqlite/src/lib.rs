@@ -19,6 +19,7 @@ mod replay;
 mod sessions;
 mod vectors;
 
+pub use cache::SqliteCache;
 pub use config::*;
 pub use connect::{Database, ReadTx, WriteTx};
 pub use inspect::Inspection;

@@ -109,6 +109,12 @@ impl CacheRecord {
                     None => invalidated.map(|(_, until)| until),
                 };
                 deleted_at = answer.is_none().then_some(self.modified_at);
+                let answer = answer.map(|mut answer| {
+                    // One form, whatever the order in which a ticket named them.
+                    answer.generations.sort();
+                    answer.generations.dedup();
+                    answer
+                });
                 let answer = answer.map(|answer| AnswerForm {
                     value_b64: answer.value,
                     meta: answer.meta,
@@ -206,6 +212,9 @@ fn entry(
         return Err("a tombstone has no answer, and an answer is no tombstone".into());
     }
     let answer = match form.answer {
+        None if form.invalidated.is_none() => {
+            return Err("a tombstone without the invalidation that made it".into());
+        }
         None => None,
         Some(answer) => {
             check_bytes("cache.restore", &answer.value_b64).map_err(|e| e.to_string())?;

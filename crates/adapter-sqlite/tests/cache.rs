@@ -1,0 +1,192 @@
+//! The suite of the cache over a file, and what its statements cost.
+
+use std::sync::Arc;
+
+use hexmem_adapter_memory::ManualClock;
+use hexmem_adapter_sqlite::{Database, SqliteConfig};
+use hexmem_conformance::{Rig, manual_time, minimum, name};
+use hexmem_ports::{
+    CacheKey, CachePut, CacheStore, CacheTags, Clock, Digest, Invalidate, Limit, Lookup,
+    NamespaceId, PutOutcome, REPLAY_WINDOW, TagRef, Tally, Ttl,
+};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row as _};
+
+async fn rig() -> Rig<dyn CacheStore> {
+    let clock = Arc::new(ManualClock::default());
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |file: &str| {
+        let config = SqliteConfig::new(folder.path().join(file));
+        Database::open(config, clock.clone()).await.unwrap()
+    };
+    let store = open("a.db").await.cache();
+    let other = open("a.db").await.cache();
+    let twin = open("b.db").await.cache();
+    let time = {
+        let clock = clock.clone();
+        manual_time(clock.clone(), move |span| clock.advance(span))
+    };
+    let declares = store.capabilities();
+    let mut rig: Rig<dyn CacheStore> = Rig::new("sqlite", Arc::new(store.clone()), declares, time);
+    rig.other = Arc::new(other);
+    rig.records = Some(Arc::new(store));
+    rig.twin = Some((Arc::new(twin.clone()), Arc::new(twin)));
+    rig.guard = Some(Arc::new(folder));
+    rig
+}
+
+hexmem_conformance::cache_suite!(rig);
+
+#[tokio::test]
+async fn declares_the_minimum() {
+    minimum::check("sqlite", "cache", &rig().await.declares);
+}
+
+struct File {
+    _folder: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    database: Database,
+}
+
+impl File {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let config = SqliteConfig::new(folder.path().join("a.db"));
+        let database = Database::open(config, clock.clone()).await.unwrap();
+        Self { _folder: folder, clock, database }
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        let mut read = self.database.read("test").await.unwrap();
+        let sql = format!("SELECT count(*) FROM {table}");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(read.connection()).await.unwrap()
+    }
+}
+
+fn key(question: &str) -> CacheKey {
+    let namespace = NamespaceId::new(hexmem_ports::Tenant(name("t")), name("n"));
+    CacheKey { namespace, fingerprint: Digest::of(question.as_bytes()) }
+}
+
+fn tagged(tag: &str) -> CacheTags {
+    CacheTags { model: None, tags: vec![name(tag)] }
+}
+
+async fn put(store: &dyn CacheStore, question: &str, tag: &str, seconds: u64) {
+    let Lookup::Miss(ticket) =
+        store.get(&key(question), &tagged(tag), Tally::Silent).await.unwrap()
+    else {
+        panic!("{question} is there already");
+    };
+    let ttl = Ttl::secs(seconds).unwrap();
+    let put = CachePut { value: vec![1; 100], meta: json!(null), ttl, stale: None, ticket };
+    assert_eq!(store.put(&key(question), put).await.unwrap(), PutOutcome::Stored);
+}
+
+#[tokio::test]
+async fn hot_statements_use_an_index() {
+    let file = File::new().await;
+    let mut read = file.database.read("test").await.unwrap();
+    for (statement, sql) in [
+        ("get", include_str!("../src/sql/cache/get.sql")),
+        ("held", include_str!("../src/sql/cache/held.sql")),
+        ("room_find", include_str!("../src/sql/cache/room_find.sql")),
+        ("tag_find", include_str!("../src/sql/cache/tag_find.sql")),
+        ("tag_live", include_str!("../src/sql/cache/tag_live.sql")),
+        ("tag_end", include_str!("../src/sql/cache/tag_end.sql")),
+        ("entry_bind", include_str!("../src/sql/cache/entry_bind.sql")),
+        ("entry_unbind", include_str!("../src/sql/cache/entry_unbind.sql")),
+        ("flight_find", include_str!("../src/sql/cache/flight_find.sql")),
+        ("flight_release", include_str!("../src/sql/cache/flight_release.sql")),
+        ("stats", include_str!("../src/sql/cache/stats.sql")),
+        ("sweep_expired", include_str!("../src/sql/cache/sweep_expired.sql")),
+        ("sweep_tombstones", include_str!("../src/sql/cache/sweep_tombstones.sql")),
+        ("sweep_flights", include_str!("../src/sql/cache/sweep_flights.sql")),
+        ("sweep_window", include_str!("../src/sql/cache/sweep_window.sql")),
+        ("sweep_tags", include_str!("../src/sql/cache/sweep_tags.sql")),
+        ("sweep_drop", include_str!("../src/sql/cache/sweep_drop.sql")),
+        ("scan_entries", include_str!("../src/sql/cache/scan_entries.sql")),
+        ("scan_tags", include_str!("../src/sql/cache/scan_tags.sql")),
+    ] {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan = sqlx::query(explain).fetch_all(read.connection()).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let walks = plan.iter().any(|step| {
+            ["cache_", "held", "answer", "bound", "tag", "room", "mine"]
+                .iter()
+                .any(|table| step.starts_with(&format!("SCAN {table}")))
+        });
+        assert!(!walks, "{statement} looks at every row: {plan:#?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{statement}: {plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn lookups_write_once_for_a_new_tag_and_never_again() {
+    let file = File::new().await;
+    let store = file.database.cache();
+    put(&store, "q", "a", 100).await;
+    // The write lock is held: whoever writes now waits, whoever reads does not.
+    let held = file.database.write("test").await.unwrap();
+    for question in ["q", "another"] {
+        store.get(&key(question), &tagged("a"), Tally::Count).await.unwrap();
+    }
+    drop(held);
+    let stats = store.stats(&key("q").namespace).await.unwrap();
+    assert_eq!((stats.hits, stats.misses), (1, 1), "a handle knows what it counted");
+    let apart = file.database.cache().stats(&key("q").namespace).await.unwrap();
+    assert_eq!((apart.hits, apart.misses), (0, 0), "others know it after a flush");
+}
+
+#[tokio::test]
+async fn a_full_batch_of_counts_is_written_out() {
+    let file = File::new().await;
+    let store = file.database.cache();
+    put(&store, "q", "a", 100).await;
+    for _ in 0..1_001 {
+        store.get(&key("q"), &tagged("a"), Tally::Count).await.unwrap();
+    }
+    let apart = file.database.cache().stats(&key("q").namespace).await.unwrap();
+    assert_eq!(apart.hits, 1_000);
+}
+
+#[tokio::test]
+async fn sweeping_frees_everything_that_can_never_be_served() {
+    let file = File::new().await;
+    let store = file.database.cache();
+    for n in 0..20 {
+        put(&store, &format!("short {n}"), "a", 1).await;
+        put(&store, &format!("ended {n}"), "b", 100_000).await;
+        put(&store, &format!("long {n}"), "c", 100_000).await;
+    }
+    let namespace = key("q").namespace;
+    store.invalidate(&namespace, Invalidate::Tag(TagRef::Tag(name("b")))).await.unwrap();
+    let one = Invalidate::Key(key("long 0").fingerprint);
+    store.invalidate(&namespace, one).await.unwrap();
+    store.begin(&key("q"), Ttl::secs(1).unwrap()).await.unwrap();
+    file.clock.advance(Ttl::secs(1).unwrap().get());
+    let limit = Limit::new(7).unwrap();
+    let mut freed = 0;
+    loop {
+        let swept = store.sweep(limit).await.unwrap();
+        freed += swept;
+        if swept == 0 {
+            break;
+        }
+    }
+    assert_eq!(freed, 40, "the expired and the ended");
+    assert_eq!(file.count("cache_entry").await, 20, "19 answers and a tombstone");
+    assert_eq!(file.count("cache_entry_tag").await, 38);
+    assert_eq!(file.count("cache_ended").await, 0);
+    assert_eq!(file.count("cache_flight").await, 0);
+    assert_eq!(file.count("cache_tag").await, 4, "a ticket may still name a and b");
+    file.clock.advance(REPLAY_WINDOW);
+    for _ in 0..3 {
+        store.sweep(limit).await.unwrap();
+    }
+    assert_eq!(file.count("cache_entry").await, 19, "the invalidation is forgotten");
+    assert_eq!(file.count("cache_tag").await, 2, "nothing depends on a and b");
+    assert_eq!(store.stats(&namespace).await.unwrap().entries, 19);
+    assert!(file.clock.now() > hexmem_ports::Timestamp::MIN);
+}
