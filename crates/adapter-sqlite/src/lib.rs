@@ -25,3 +25,4 @@ pub use connect::{Database, ReadTx, WriteTx};
 pub use inspect::Inspection;
 pub use key_value::*;
 pub use outbox::*;
+pub use sessions::*;

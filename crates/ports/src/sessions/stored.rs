@@ -152,6 +152,9 @@ impl StoredSession {
     /// Its record.
     pub fn to_record(&self) -> Result<Record> {
         let session = self.session.clone();
+        // One order everywhere, so that records of equal sessions are equal.
+        let mut tokens = self.tokens.clone();
+        tokens.sort_by_key(|token| token.hash);
         let body = Body {
             data: session.data,
             origin: session.origin,
@@ -165,7 +168,7 @@ impl StoredSession {
             retention_micros: self.retention,
             last_op: self.last_op,
             evicted: self.evicted.clone(),
-            tokens: self.tokens.clone(),
+            tokens,
         };
         let body = serde_json::to_value(body).map_err(|error| {
             Error::corrupt("sessions.scan", "a session cannot be written as JSON")

@@ -1,0 +1,4 @@
+-- The first revocation counts; a dead session is left as it is. Its space is free the sooner.
+UPDATE sessions
+SET revoked_at = ?3, revision = revision + 1, modified_at = ?3, sweep_at = min(sweep_at, ?3 + retention)
+WHERE owner = ?1 AND id = ?2 AND revoked_at IS NULL AND idle_expires_at > ?3

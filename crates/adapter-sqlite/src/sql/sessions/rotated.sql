@@ -1,0 +1,8 @@
+-- Only what a rotation changes in the session itself.
+UPDATE sessions
+SET token_issued_at = ?2,
+    auth_hash = coalesce(?3, auth_hash),
+    revision = revision + 1,
+    modified_at = ?2
+WHERE seq = ?1
+RETURNING *
