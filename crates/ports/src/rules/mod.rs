@@ -9,6 +9,7 @@ mod idf;
 mod lifecycle;
 mod session;
 mod ticket;
+mod vectors;
 mod version;
 
 pub mod graph;
@@ -21,4 +22,5 @@ pub use idf::*;
 pub use lifecycle::*;
 pub use session::*;
 pub use ticket::*;
+pub use vectors::*;
 pub use version::*;

@@ -1,5 +1,7 @@
 //! Collections of points with dense and sparse vectors.
 
+mod record;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,6 +14,8 @@ use crate::{
     Capabilities, CollectionId, Cursor, EmbeddingSpace, Error, FieldPath, Filter, Limit, Name,
     Page, Prefix, Result, Tenant,
 };
+
+pub use record::*;
 
 /// A point's id: UUIDv5 of what it stands for, made by the domain, so that a repeat replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -242,8 +246,8 @@ pub trait VectorStore: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `VEC-CREATE-1`: reads back with its stamp and no points; a repeat is `false` and changes nothing; of N concurrent ones one creates.
-    /// - `VEC-CREATE-2`: an existing collection with another stamp is `Conflict`; a different space is named on both sides; nothing changes.
-    /// - `VEC-CREATE-3`: no vector at all, or a dimension of 0 or beyond 65,536, is `Invalid`.
+    /// - `VEC-CREATE-2`: an existing collection with another stamp is `Conflict`; a different space is named on both sides; a name that an alias has is `AlreadyExists`; nothing changes.
+    /// - `VEC-CREATE-3`: no vector at all, a dimension of 0 or beyond 65,536, or more than 256 vectors and indexed fields is `Invalid`.
     async fn create(&self, collection: &CollectionId, spec: CollectionSpec) -> Result<bool>;
 
     /// The collection, through an alias too. `None` when there is none.
@@ -264,17 +268,18 @@ pub trait VectorStore: Send + Sync + 'static {
         limit: Limit,
     ) -> Result<Page<Name>>;
 
-    /// Removes a collection, its points and the aliases to it. `false` when there is none.
+    /// Removes a collection, its points and the aliases to it. `false` when there is none of this name; an alias
+    /// is none.
     ///
     /// # Behavior
-    /// - `VEC-DROP-1`: nothing of it is found any more; a new one of the name is empty; others stay.
+    /// - `VEC-DROP-1`: nothing of it is found any more, its aliases are gone; a new one of the name is empty; others stay; an alias's name removes nothing.
     async fn drop_collection(&self, collection: &CollectionId) -> Result<bool>;
 
     /// Points `alias` at `target` (a collection of the same tenant) in one step; `None` removes the alias.
     ///
     /// # Behavior
     /// - `VEC-ALIAS-1`: reads and writes through the alias reach the target; switching it is atomic.
-    /// - `VEC-ALIAS-2`: an absent target is `NotFound`; a name that a collection has is `AlreadyExists`; nothing changes.
+    /// - `VEC-ALIAS-2`: an absent target, or one that is an alias itself, is `NotFound`; a name that a collection has is `AlreadyExists`; nothing changes. Removing an absent alias is no error.
     async fn set_alias(&self, alias: &CollectionId, target: Option<Name>) -> Result<()>;
 
     /// Writes points, replacing those of the same id as a whole. At most 10,000.
@@ -282,7 +287,7 @@ pub trait VectorStore: Send + Sync + 'static {
     /// # Behavior
     /// - `VEC-UPSERT-1`: points read back equal (dense within f32); a second upsert replaces vectors and payload as a whole; an id given twice keeps the last.
     /// - `VEC-UPSERT-2`: a wrong dimension, a number that is not finite, an unknown vector name, a payload that is no object or has NUL: `Invalid` names the point, and nothing of the list is written.
-    /// - `VEC-UPSERT-3`: an unknown collection is `NotFound`; no points are no error; N concurrent upserts leave no duplicates.
+    /// - `VEC-UPSERT-3`: an unknown collection is `NotFound`, here and in each method below; no points are no error; more than 10,000 are `Invalid`; N concurrent upserts leave no duplicates.
     async fn upsert(&self, collection: &CollectionId, points: Vec<Point>) -> Result<()>;
 
     /// Removes points by id; returns how many there were.
@@ -334,8 +339,9 @@ pub trait VectorStore: Send + Sync + 'static {
     /// - `VEC-COUNT-1`: (exact_counts) equals the points that scroll gives.
     async fn count(&self, collection: &CollectionId, filter: &Filter) -> Result<u64>;
 
-    /// The values under `field` among the points that pass `filter`, each with its number of points, most frequent
-    /// first, then by value. Of an array each element counts once.
+    /// The texts, numbers and booleans under `field` among the points that pass `filter`, each with its number of
+    /// points, most frequent first, then booleans, numbers, texts, each by value. Of an array each distinct
+    /// element counts once.
     ///
     /// # Behavior
     /// - `VEC-FACET-1`: (exact_counts) the counts are exact; an absent field has none.

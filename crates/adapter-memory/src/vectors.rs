@@ -1,1 +1,0 @@
-//! The vectors port in process.

@@ -1,0 +1,15 @@
+//! What a search answers: checks, scores, fusion and order, the same in every store.
+
+mod check;
+mod dense;
+mod facets;
+mod fuse;
+mod rank;
+mod sparse;
+
+pub use check::*;
+pub use dense::*;
+pub use facets::*;
+pub use fuse::*;
+pub use rank::*;
+pub use sparse::*;

@@ -1,0 +1,36 @@
+//! The order of what was found.
+
+use std::cmp::Ordering;
+
+use crate::PointId;
+
+/// The better first: the higher score, then the lower id. Total, so that every store pages and cuts alike.
+pub fn better_first(a: (f32, PointId), b: (f32, PointId)) -> Ordering {
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+}
+
+/// A score as stores give it: rounded once from the wide sum, and never a negative zero, which would rank
+/// below zero.
+pub fn narrow(wide: f64) -> f32 {
+    #[allow(clippy::cast_possible_truncation, reason = "scores are f32 everywhere")]
+    let score = wide as f32;
+    if score.is_nan() { 0.0 } else { score + 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn score_then_id() {
+        let id = |n| PointId(Uuid::from_u128(n));
+        let mut list = [(0.5, id(3)), (1.0, id(9)), (0.5, id(1)), (f32::NEG_INFINITY, id(0))];
+        list.sort_by(|a, b| better_first(*a, *b));
+        let order: Vec<_> = list.iter().map(|(_, id)| id.0.as_u128()).collect();
+        assert_eq!(order, [9, 1, 3, 0]);
+        assert!(narrow(-0.0).is_sign_positive());
+        assert_eq!(narrow(f64::MAX), f32::INFINITY);
+    }
+}
