@@ -205,8 +205,11 @@ impl CommandQueue for Broken {
         lease: &LeaseToken,
         visibility: Ttl,
     ) -> Result<Extended> {
-        let visibility =
-            if self.breaks("QUEUE-EXTEND-1") { Ttl::new(Duration::from_micros(1))? } else { visibility };
+        let visibility = if self.breaks("QUEUE-EXTEND-1") {
+            Ttl::new(Duration::from_micros(1))?
+        } else {
+            visibility
+        };
         let mut answer = self.inner.extend(&self.queue(queue), lease, visibility).await;
         if let (true, Ok(extended)) = (self.breaks("QUEUE-EXTEND-3"), &mut answer) {
             extended.cancel_requested = false;

@@ -96,9 +96,7 @@ pub async fn queue_enq_3(rig: Queue) {
     };
     let push_one = |store: &Store, command: NewCommand| {
         let (store, q) = (store.clone(), q.clone());
-        async move {
-            store.enqueue(&q, vec![command], WhenIdle::Store, vec![]).await.unwrap()[0]
-        }
+        async move { store.enqueue(&q, vec![command], WhenIdle::Store, vec![]).await.unwrap()[0] }
     };
     let first = keyed("k");
     assert_eq!(push_one(&rig.store, first.clone()).await, Enqueued::Queued);

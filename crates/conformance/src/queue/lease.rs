@@ -81,7 +81,8 @@ pub async fn queue_lease_4(rig: Queue) {
         priority,
         ..command(&rig, payload)
     };
-    push(&rig.store, &q, [delayed("late", 8, 9), delayed("soon", 3, 5), command(&rig, "now")]).await;
+    push(&rig.store, &q, [delayed("late", 8, 9), delayed("soon", 3, 5), command(&rig, "now")])
+        .await;
     assert_eq!(payloads(&take(&rig, &rig.store, &q, 10).await), ["now"]);
     rig.clock.advance(2).await;
     assert_eq!(take(&rig, &rig.store, &q, 10).await, []);
@@ -146,10 +147,7 @@ pub async fn queue_lease_6(rig: Queue) {
 /// `QUEUE-LEASE-8`
 pub async fn queue_lease_8(rig: Queue) {
     let q = queue(&rig, "q");
-    rig.store
-        .set_limits(&q, QueueLimits { max_in_flight: Some(3), rate: None })
-        .await
-        .unwrap();
+    rig.store.set_limits(&q, QueueLimits { max_in_flight: Some(3), rate: None }).await.unwrap();
     push(&rig.store, &q, (0..12).map(|i| command(&rig, &i.to_string()))).await;
     let stores = [&rig.store, &rig.other];
     let taken = join_all((0..8).map(|i| take(&rig, stores[i % 2], &q, 2))).await;
@@ -169,10 +167,7 @@ pub async fn queue_lease_8(rig: Queue) {
 pub async fn queue_lease_9(rig: Queue) {
     let q = queue(&rig, "q");
     let rate = Rate { count: 4, per: rig.ttl(8) };
-    rig.store
-        .set_limits(&q, QueueLimits { max_in_flight: None, rate: Some(rate) })
-        .await
-        .unwrap();
+    rig.store.set_limits(&q, QueueLimits { max_in_flight: None, rate: Some(rate) }).await.unwrap();
     push(&rig.store, &q, (0..20).map(|i| command(&rig, &i.to_string()))).await;
     let start = rig.clock.now().await;
     let stores = [&rig.store, &rig.other];
@@ -237,12 +232,8 @@ pub async fn queue_lease_10(rig: Queue) {
 /// `QUEUE-LEASE-11`
 pub async fn queue_lease_11(rig: Queue) {
     let foreign = other_tenant();
-    let queues = [
-        queue(&rig, "q"),
-        queue(&rig, "Q"),
-        queue(&rig, "qq"),
-        QueueId::new(foreign, name("q")),
-    ];
+    let queues =
+        [queue(&rig, "q"), queue(&rig, "Q"), queue(&rig, "qq"), QueueId::new(foreign, name("q"))];
     for (i, q) in queues.iter().enumerate() {
         push(&rig.store, q, [command(&rig, &i.to_string())]).await;
     }
@@ -260,8 +251,7 @@ pub async fn queue_lease_11(rig: Queue) {
     }
     // Ids are unique within a queue: the same one elsewhere is another command.
     let same = NewCommand { id: stolen.command, ..command(&rig, "same id") };
-    let answers =
-        rig.store.enqueue(&queues[3], vec![same], WhenIdle::Store, vec![]).await.unwrap();
+    let answers = rig.store.enqueue(&queues[3], vec![same], WhenIdle::Store, vec![]).await.unwrap();
     assert_eq!(answers, [hexmem_ports::Enqueued::Queued]);
     assert_eq!(payloads(&take(&rig, &rig.store, &queues[3], 10).await), ["same id"]);
     ack(&rig.store, &queues[0], stolen, "").await.unwrap();

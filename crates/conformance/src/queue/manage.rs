@@ -279,7 +279,6 @@ pub async fn queue_sweep_1(rig: Queue) {
         assert_eq!(snapshot().await, before, "a reader can tell");
         rig.clock.advance(6).await;
     }
-    let keys: Vec<_> =
-        payloads(&take(&rig, &rig.store, &q, 10).await).into_iter().collect();
+    let keys: Vec<_> = payloads(&take(&rig, &rig.store, &q, 10).await).into_iter().collect();
     assert_eq!(keys, ["2", "3", "deduped", "delayed"]);
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use hexmem_ports::{
-    CancelOutcome, CommandId, CommandState, NewCommand, QueueId, Verdict,
-};
+use hexmem_ports::{CancelOutcome, CommandId, CommandState, NewCommand, QueueId, Verdict};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -103,7 +101,10 @@ pub async fn queue_view_1(rig: Queue) {
     assert!(queued.enqueued_at >= before && queued.enqueued_at <= rig.clock.now().await);
     assert_eq!(queued.ready_at, queued.enqueued_at.plus(rig.span(2)));
     assert_eq!((queued.state, queued.attempts), (CommandState::Queued, 0));
-    assert_eq!((queued.priority, queued.group.clone(), queued.deadline), (-7, sent.group.clone(), deadline));
+    assert_eq!(
+        (queued.priority, queued.group.clone(), queued.deadline),
+        (-7, sent.group.clone(), deadline)
+    );
     assert_eq!((&queued.payload, &queued.headers), (&sent.payload, &sent.headers));
     assert_eq!((queued.worker, queued.leased_until, queued.ended_at), (None, None, None));
     assert_eq!((queued.progress, queued.last_error), (None, None));

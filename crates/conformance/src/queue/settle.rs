@@ -78,13 +78,17 @@ pub async fn queue_extend_3(rig: Queue) {
 pub async fn queue_ack_1(rig: Queue) {
     let q = queue(&rig, "q");
     assert_eq!(rig.store.ack(&q, vec![], vec![]).await.unwrap().len(), 0);
-    let results =
-        [None, Some(vec![]), Some(vec![0, 0xff, 0]), Some(b"text".to_vec()), Some(vec![1; 1 << 20])];
+    let results = [
+        None,
+        Some(vec![]),
+        Some(vec![0, 0xff, 0]),
+        Some(b"text".to_vec()),
+        Some(vec![1; 1 << 20]),
+    ];
     push(&rig.store, &q, (0..results.len()).map(|i| command(&rig, &i.to_string()))).await;
     let leased = take(&rig, &rig.store, &q, 10).await;
     let acks = leased.iter().zip(&results);
-    let acks =
-        acks.map(|(one, result)| Ack { lease: one.lease, result: result.clone() }).collect();
+    let acks = acks.map(|(one, result)| Ack { lease: one.lease, result: result.clone() }).collect();
     let answers = rig.store.ack(&q, acks, vec![]).await.unwrap();
     assert!(answers.iter().all(Result::is_ok) && answers.len() == results.len());
     for (one, expected) in leased.iter().zip(&results) {
