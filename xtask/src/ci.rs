@@ -89,9 +89,11 @@ fn deny() -> Result {
     }
     let checks = ["bans", "licenses", "sources"];
     if reaches_advisories() {
-        return show(cargo_with(&["deny", "check", "advisories"]).args(checks));
+        return show(
+            cargo_with(&["deny", "check", "--hide-inclusion-graph", "advisories"]).args(checks),
+        );
     }
-    show(cargo_with(&["deny", "check"]).args(checks))?;
+    show(cargo_with(&["deny", "check", "--hide-inclusion-graph"]).args(checks))?;
     println!("NOT RUN: advisories: their database cannot be reached from this machine");
     Ok(())
 }
