@@ -313,6 +313,8 @@ pub async fn graph_apply_8(rig: Rig<Graphs>) {
             for _ in 0..10 {
                 loop {
                     let now = node(&store, &g, "sum").await.unwrap();
+                    // Others read the same version meanwhile.
+                    tokio::task::yield_now().await;
                     let next = json!({ "n": now.data["n"].as_u64().unwrap() + 1 });
                     let draft = NodeDraft {
                         data: next,
@@ -346,7 +348,8 @@ pub async fn graph_apply_9(rig: Rig<Graphs>) {
         GraphChange::PutEdge(draft)
     };
     let mut span = join(1, "a", "r", "a");
-    (span.valid_from, span.valid_until) = (Some(at), Some(at));
+    (span.valid_from, span.valid_until) =
+        (Some(at), Some(at.minus(std::time::Duration::from_micros(1))));
     let deep = (0..80).fold(json!({}), |inner, _| json!({ "in": inner }));
     let bad = [
         with(json!([1])),
@@ -384,7 +387,8 @@ pub async fn graph_apply_9(rig: Rig<Graphs>) {
 /// `GRAPH-APPLY-10`
 pub async fn graph_apply_10(rig: Rig<Graphs>) {
     let g = graph(&rig, "g");
-    let batch = |changes, n| GraphBatch { effects: vec![effect("k", n)], ..GraphBatch::new(changes) };
+    let batch =
+        |changes, n| GraphBatch { effects: vec![effect("k", n)], ..GraphBatch::new(changes) };
     let first = batch(vec![put("a")], 1);
     rig.store.apply(&g, first.clone()).await.unwrap();
     rig.other.apply(&g, first.clone()).await.unwrap();

@@ -46,7 +46,9 @@ pub fn broken(clause: &str, rig: Rig<dyn GraphStore>) -> Rig<dyn GraphStore> {
                 .unwrap_or_else(|| panic!("no double of the graph store breaks {clause}"));
         }
     };
-    rig.wrapped(|inner| Arc::new(Broken { inner, breaks: breaks.clone() }))
+    rig.wrapped(|inner| -> Arc<dyn GraphStore> {
+        Arc::new(Broken { inner, breaks: breaks.clone() })
+    })
 }
 
 #[derive(Clone, PartialEq)]

@@ -181,6 +181,11 @@ impl Draw {
         self.next() % bound
     }
 
+    pub(super) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        let place = usize::try_from(self.below(choices.len() as u64)).unwrap();
+        &choices[place]
+    }
+
     pub(super) fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }

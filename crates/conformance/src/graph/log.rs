@@ -16,12 +16,13 @@ use crate::{Rig, name};
 /// One change drawn at random among few elements.
 fn drawn(draw: &mut Draw) -> GraphChange {
     let id = |draw: &mut Draw| format!("n{}", draw.below(6));
-    let n = u128::from(draw.below(8)) + 1;
+    let seed = draw.below(8) + 1;
+    let n = u128::from(seed);
     match draw.below(10) {
         0..4 => put_n(&id(draw), draw.below(3)),
         4..7 => {
             // The ends of an edge belong to its id.
-            let ends = Draw(n as u64).below(6);
+            let ends = Draw(seed).below(6);
             link(n, &format!("n{ends}"), "r", &format!("n{}", (ends + 1) % 6))
         }
         7 => remove(&id(draw)),
@@ -111,7 +112,9 @@ pub async fn graph_log_2(rig: Rig<Graphs>) {
                     assert!(change.revision > after, "an earlier revision came later");
                 }
                 after = log.upto;
-                seen.extend(log.changes.into_iter().map(|change| (change.revision, change.element)));
+                seen.extend(
+                    log.changes.into_iter().map(|change| (change.revision, change.element)),
+                );
                 tokio::task::yield_now().await;
             }
         }

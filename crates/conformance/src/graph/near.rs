@@ -38,10 +38,9 @@ fn by_definition(query: &NeighbourQuery, nodes: &[Node], edges: &[Edge]) -> Neig
     for hop in 1..=query.hops {
         let mut next = BTreeSet::new();
         for edge in &edges {
-            for (here, there, way) in [
-                (&edge.src, &edge.dst, Direction::Out),
-                (&edge.dst, &edge.src, Direction::In),
-            ] {
+            for (here, there, way) in
+                [(&edge.src, &edge.dst, Direction::Out), (&edge.dst, &edge.src, Direction::In)]
+            {
                 let allowed = query.direction == Direction::Both || query.direction == way;
                 if !allowed || distance.get(here) != Some(&(hop - 1)) {
                     continue;
@@ -115,24 +114,21 @@ pub async fn graph_near_1(rig: Rig<Graphs>) {
             let valid = match draw.below(3) {
                 0 => ValidAt::Now,
                 1 => ValidAt::Any,
-                _ => ValidAt::At(times[draw.below(4) as usize]),
+                _ => ValidAt::At(*draw.one_of(&times)),
             };
-            let known = (history && draw.one_in(2)).then(|| times[draw.below(4) as usize]);
+            let known = (history && draw.one_in(2)).then(|| *draw.one_of(&times));
             let asked = NeighbourQuery {
                 seeds: (0..draw.below(3)).map(|_| name(id(&mut draw))).collect(),
                 hops: u32::try_from(draw.below(5)).unwrap(),
-                direction: [Direction::Out, Direction::In, Direction::Both]
-                    [draw.below(3) as usize],
+                direction: *draw.one_of(&[Direction::Out, Direction::In, Direction::Both]),
                 relations: if draw.one_in(2) { names(&["r0", "r2"]) } else { vec![] },
                 min_weight: draw.one_in(3).then_some(4.0),
                 kinds: if draw.one_in(3) { names(&["k0", "k1"]) } else { vec![] },
                 as_of: AsOf { valid, known },
                 limit: limit(if draw.one_in(3) { 3 } else { 1_000 }),
             };
-            let nodes =
-                all_nodes(&rig.store, &g, &NodeFilter::default(), asked.as_of, 1_000).await;
-            let edges =
-                all_edges(&rig.store, &g, &EdgeFilter::default(), asked.as_of, 1_000).await;
+            let nodes = all_nodes(&rig.store, &g, &NodeFilter::default(), asked.as_of, 1_000).await;
+            let edges = all_edges(&rig.store, &g, &EdgeFilter::default(), asked.as_of, 1_000).await;
             let answer = rig.other.neighbourhood(&g, &asked).await.unwrap();
             assert_eq!(answer, by_definition(&asked, &nodes, &edges), "{asked:?}");
             truncated += u32::from(answer.truncated);

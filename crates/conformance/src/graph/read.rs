@@ -147,7 +147,8 @@ pub async fn graph_find_1(rig: Rig<Graphs>) {
         let page = rig.store.find_nodes(&g, &filter, AsOf::ALL, cursor, limit(4)).await.unwrap();
         seen.extend(page.items.into_iter().map(|node| node.id.to_string()));
         let new = put(&format!("n{round:02}-new"));
-        apply(&rig.other, &g, vec![put_n("n05", round), put_n("n25", round), new, remove("n29")]).await;
+        apply(&rig.other, &g, vec![put_n("n05", round), put_n("n25", round), new, remove("n29")])
+            .await;
         round += 1;
         assert!(round < 1_000, "the pages do not end");
         cursor = page.next;
@@ -218,8 +219,7 @@ pub async fn graph_find_2(rig: Rig<Graphs>) {
     let many: Vec<_> = (100..130).map(|n| link(n, "c", "many", "b")).collect();
     apply(&rig.store, &g, many).await;
     let (mut seen, mut cursor, mut round) = (Vec::new(), None, 0u32);
-    let filter =
-        EdgeFilter { relations: names(&["many"]), ..at(&["b", "c"], Direction::Both) };
+    let filter = EdgeFilter { relations: names(&["many"]), ..at(&["b", "c"], Direction::Both) };
     loop {
         let page = rig.store.find_edges(&g, &filter, AsOf::ALL, cursor, limit(4)).await.unwrap();
         seen.extend(numbers(&page.items));

@@ -21,14 +21,15 @@ impl records::Subject<Graphs> for Nodes {
     async fn create(&self, store: &Graphs, n: u32) {
         let id = format!("n{n}");
         let mut changes = vec![put_n(&id, 0)];
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             changes.push(link(n.into(), &id, "self", &id));
         }
         apply(store, &self.0, changes).await;
     }
 
     async fn change(&self, store: &Graphs, n: u32) {
-        apply(store, &self.0, vec![put_n(&format!("n{n}"), Uuid::new_v4().as_u64_pair().0 >> 1)]).await;
+        apply(store, &self.0, vec![put_n(&format!("n{n}"), Uuid::new_v4().as_u64_pair().0 >> 1)])
+            .await;
     }
 
     async fn delete(&self, store: &Graphs, n: u32) {

@@ -22,6 +22,7 @@ pub trait GraphView {
 
 /// One thing that a batch does. Each is one entry of the change log.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "most steps are puts, and they live for one call")]
 pub enum Step {
     /// The version becomes the current one; the one before ends where it has not.
     Put(Element),
