@@ -59,6 +59,8 @@ impl SqliteConfig {
     pub fn check(&self) -> Result<()> {
         let wrong = if self.path.as_os_str().is_empty() {
             "path is empty; name a file"
+        } else if self.path.to_str().is_none_or(|path| path.contains('\0')) {
+            "path is not UTF-8 without NUL; name another file"
         } else if !(1..=600_000).contains(&self.busy_timeout_ms) {
             "busy_timeout_ms is 1 to 600000"
         } else if !(1..=600_000).contains(&self.queue_timeout_ms) {

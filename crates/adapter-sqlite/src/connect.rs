@@ -64,9 +64,16 @@ impl Database {
             config,
         }));
         let mut writer = database.writer("sqlite.open").await?;
-        migrate::run(&mut writer, &database.0.file, database.0.clock.as_ref()).await?;
+        let migrated = migrate::run(&mut writer, &database.0.file, database.0.clock.as_ref()).await;
         drop(writer);
-        Ok(database)
+        match migrated {
+            Ok(()) => Ok(database),
+            Err(refused) => {
+                // Closed here rather than by a thread some time later: the file is as it was on return.
+                database.close().await.ok();
+                Err(refused)
+            }
+        }
     }
 
     /// The clock that stamps.

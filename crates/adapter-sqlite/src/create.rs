@@ -30,23 +30,35 @@ pub(crate) async fn prepare(config: &SqliteConfig) -> Result<PathBuf> {
         refuse_foreign(config, &file).await?;
     }
     let mut connection = open_or_create(config, &file, is_new).await?;
+    let initialised = initialise(config, &file, &mut connection, is_new).await;
+    // Closed here rather than by a thread some time later: a refused file is as it was on return.
+    let closed = connection.close().await;
+    initialised?;
+    closed.map_err(|e| error::map(OPEN, &file, e))?;
+    Ok(file)
+}
+
+async fn initialise(
+    config: &SqliteConfig,
+    file: &Path,
+    connection: &mut SqliteConnection,
+    is_new: bool,
+) -> Result<()> {
     if is_new {
         // In rollback mode, before the log exists: the header of every file of ours carries the mark.
         let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
-        patiently(config, &file, &mut connection, &mark).await?;
+        patiently(config, file, connection, &mark).await?;
     }
-    let mode = patiently(config, &file, &mut connection, "PRAGMA journal_mode = WAL").await?;
-    let closed = connection.close().await;
-    if mode.as_deref() != Some("wal") {
-        return Err(Error::new(
-            ErrorKind::Unavailable,
-            OPEN,
-            "the file system cannot share memory between processes; put the file on a local disk",
-        )
-        .with("file", file.display()));
+    let mode = patiently(config, file, connection, "PRAGMA journal_mode = WAL").await?;
+    if mode.as_deref() == Some("wal") {
+        return Ok(());
     }
-    closed.map_err(|e| error::map(OPEN, &file, e))?;
-    Ok(file)
+    Err(Error::new(
+        ErrorKind::Unavailable,
+        OPEN,
+        "the file system cannot share memory between processes; put the file on a local disk",
+    )
+    .with("file", file.display()))
 }
 
 fn make_folder(file: &Path) -> Result<()> {
