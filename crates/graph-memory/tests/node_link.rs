@@ -1,4 +1,5 @@
 //! Node-link files in and out.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 

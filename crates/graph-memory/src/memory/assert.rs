@@ -7,7 +7,7 @@ use hexmem_ports::{
     GraphBatch, GraphChange, Limit, PAGE_LIMIT, Result, Timestamp, check_json,
 };
 
-use super::GraphMemory;
+use super::{GraphMemory, Race};
 use crate::fact::{Cardinality, Displaced, Fact, Span, displace, redraft};
 use crate::identity::{fact_id, slot_id};
 
@@ -51,20 +51,22 @@ impl GraphMemory {
     pub async fn assert(&self, fact: Fact) -> Result<Asserted> {
         self.vocabulary.check_relation(&fact.relation)?;
         check_fact(&fact, self.now())?;
-        self.retrying("graph.assert", async || {
-            let plan = match self.vocabulary.cardinality(&fact.relation) {
-                Cardinality::Many => self.plan_many(&fact).await?,
-                Cardinality::One => self.plan_one(&fact).await?,
-            };
-            let applied = self.apply(GraphBatch::new(plan.changes)).await?;
-            Ok(Asserted {
-                edge: plan.edge,
-                outcome: plan.outcome,
-                displaced: plan.displaced,
-                applied,
-            })
-        })
-        .await
+        let mut race = Race::new("graph.assert");
+        loop {
+            match self.assert_once(&fact).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => race.lost(&self.graph)?,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn assert_once(&self, fact: &Fact) -> Result<Asserted> {
+        let plan = match self.vocabulary.cardinality(&fact.relation) {
+            Cardinality::Many => self.plan_many(fact).await?,
+            Cardinality::One => self.plan_one(fact).await?,
+        };
+        let applied = self.apply(GraphBatch::new(plan.changes)).await?;
+        Ok(Asserted { edge: plan.edge, outcome: plan.outcome, displaced: plan.displaced, applied })
     }
 
     async fn plan_many(&self, fact: &Fact) -> Result<Plan> {

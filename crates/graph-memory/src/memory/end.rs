@@ -5,7 +5,7 @@ use hexmem_ports::{
     GraphChange, Limit, Name, Result, Timestamp, ValidAt,
 };
 
-use super::GraphMemory;
+use super::{GraphMemory, Race};
 use crate::fact::redraft;
 
 /// Which facts a call is about.
@@ -47,34 +47,39 @@ impl GraphMemory {
     /// they are. `NotFound` when there is no such fact at all; `Invalid` when none of them holds before `at`
     /// (a fact that never held is removed, not invalidated).
     pub async fn invalidate(&self, which: &Which, at: Timestamp) -> Result<Ended> {
-        self.retrying("graph.invalidate", async || {
-            let facts = self.facts(which).await?;
-            if facts.is_empty() {
-                return Err(absent("graph.invalidate", which));
+        let mut race = Race::new("graph.invalidate");
+        loop {
+            match self.invalidate_once(which, at).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => race.lost(&self.graph)?,
+                answer => return answer,
             }
-            let open = |edge: &&Edge| edge.valid_until.is_none_or(|until| at < until);
-            let begun = |edge: &&Edge| edge.valid_from.is_none_or(|from| from < at);
-            let ending: Vec<&Edge> = facts.iter().filter(open).filter(begun).collect();
-            if ending.is_empty() && facts.iter().any(|edge| open(&edge)) {
-                return Err(Error::invalid(
-                    "graph.invalidate",
-                    "the fact begins at that instant or later; remove it if it never held",
-                )
-                .with("at", at));
-            }
-            let edges = ending.iter().map(|edge| edge.id).collect();
-            let changes = ending
-                .into_iter()
-                .map(|edge| {
-                    let mut draft = redraft(edge);
-                    draft.valid_until = Some(at);
-                    GraphChange::PutEdge(draft)
-                })
-                .collect();
-            let applied = self.apply(GraphBatch::new(changes)).await?;
-            Ok(Ended { edges, applied })
-        })
-        .await
+        }
+    }
+
+    async fn invalidate_once(&self, which: &Which, at: Timestamp) -> Result<Ended> {
+        let facts = self.facts(which).await?;
+        if facts.is_empty() {
+            return Err(absent("graph.invalidate", which));
+        }
+        let open = |edge: &Edge| edge.valid_until.is_none_or(|until| at < until);
+        let begun = |edge: &Edge| edge.valid_from.is_none_or(|from| from < at);
+        let (ending, staying): (Vec<Edge>, Vec<Edge>) =
+            facts.into_iter().partition(|edge| open(edge) && begun(edge));
+        if ending.is_empty() && staying.iter().any(open) {
+            return Err(Error::invalid(
+                "graph.invalidate",
+                "the fact begins at that instant or later; remove it if it never held",
+            )
+            .with("at", at));
+        }
+        let edges = ending.iter().map(|edge| edge.id).collect();
+        let end = |edge: &Edge| {
+            let mut draft = redraft(edge);
+            draft.valid_until = Some(at);
+            GraphChange::PutEdge(draft)
+        };
+        let applied = self.apply(GraphBatch::new(ending.iter().map(end).collect())).await?;
+        Ok(Ended { edges, applied })
     }
 
     /// Removes a node with its current edges. History stays. Absent takes nothing.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hexmem_ports::{
-    Applied, Clock, Effectiveness, Element, ElementRef, Error, ErrorKind, Expect, GraphBatch,
-    GraphChange, GraphId, GraphStore, Limit, Name, NodeDraft, Result, Retry, Timestamp, check_json,
+    Applied, Clock, Effectiveness, ElementRef, Error, ErrorKind, Expect, GraphBatch, GraphChange,
+    GraphId, GraphStore, Limit, Name, NodeDraft, Result, Retry, Timestamp, check_json,
 };
 use serde_json::Value;
 
@@ -94,26 +94,29 @@ impl GraphMemory {
         if !patch.is_object() {
             return Err(not_an_object("graph.merge_node", &id));
         }
-        self.retrying("graph.merge_node", async || {
-            let current = self.node(&id).await?;
-            let mut data = current
-                .as_ref()
-                .map_or_else(|| Value::Object(serde_json::Map::new()), |node| node.data.clone());
-            merge_patch(&mut data, &patch);
-            let kind = kind
-                .clone()
-                .or_else(|| current.as_ref().map(|node| node.kind.clone()))
-                .ok_or_else(|| {
-                    Error::invalid("graph.merge_node", "a new node needs a type; give one")
-                        .with("node", &id)
-                })?;
-            self.vocabulary.check_kind(&kind)?;
-            let expect = current.map_or(Expect::Absent, |node| Expect::Version(node.version));
-            let draft = NodeDraft { id: id.clone(), kind, data, created_at: None, expect };
-            check_node(&draft)?;
-            self.apply(GraphBatch::new(vec![GraphChange::PutNode(draft)])).await
-        })
-        .await
+        let mut race = Race::new("graph.merge_node");
+        loop {
+            match self.merge_once(&id, kind.as_ref(), &patch).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => race.lost(&self.graph)?,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn merge_once(&self, id: &Name, kind: Option<&Name>, patch: &Value) -> Result<Applied> {
+        let current = self.node(id).await?;
+        let (mut data, held, expect) = match current {
+            Some(node) => (node.data, Some(node.kind), Expect::Version(node.version)),
+            None => (Value::Object(serde_json::Map::new()), None, Expect::Absent),
+        };
+        merge_patch(&mut data, patch);
+        let kind = kind.cloned().or(held).ok_or_else(|| {
+            Error::invalid("graph.merge_node", "a new node needs a type; give one").with("node", id)
+        })?;
+        self.vocabulary.check_kind(&kind)?;
+        let draft = NodeDraft { id: id.clone(), kind, data, created_at: None, expect };
+        check_node(&draft)?;
+        self.apply(GraphBatch::new(vec![GraphChange::PutNode(draft)])).await
     }
 
     /// Applies a batch as it is, after the checks that every change of this graph gets (vocabulary, limits).
@@ -142,29 +145,6 @@ impl GraphMemory {
         }
     }
 
-    /// Runs `attempt`, which reads and then writes on condition of what it read, until it is not refused with
-    /// `Conflict`.
-    pub(crate) async fn retrying<T>(
-        &self,
-        operation: &'static str,
-        attempt: impl AsyncFn() -> Result<T>,
-    ) -> Result<T> {
-        for _ in 0..ATTEMPTS {
-            match attempt().await {
-                Err(error) if error.kind() == ErrorKind::Conflict => {}
-                answer => return answer,
-            }
-        }
-        Err(Error::conflict(
-            operation,
-            format!(
-                "others changed the same elements {ATTEMPTS} times in between; try again later"
-            ),
-        )
-        .with("graph", &self.graph)
-        .retry(Retry::Soon))
-    }
-
     /// Whether there are versions of `element`, current or not. A store without history says no.
     pub(crate) async fn ever_was(&self, element: &ElementRef) -> Result<bool> {
         let one = Limit::new(1)?;
@@ -175,17 +155,37 @@ impl GraphMemory {
         }
     }
 
-    /// When this version of the graph's clock is.
+    /// The present.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }
 
-/// The version of a node or edge.
-pub fn version_of(element: &Element) -> u64 {
-    match element {
-        Element::Node(node) => node.version,
-        Element::Edge(edge) => edge.version,
+/// Counts the races that a read-then-write lost.
+pub(crate) struct Race {
+    operation: &'static str,
+    lost: u32,
+}
+
+impl Race {
+    pub(crate) fn new(operation: &'static str) -> Self {
+        Self { operation, lost: 0 }
+    }
+
+    /// One more: read again, unless it were too many.
+    pub(crate) fn lost(&mut self, graph: &GraphId) -> Result<()> {
+        self.lost += 1;
+        if self.lost < ATTEMPTS {
+            return Ok(());
+        }
+        Err(Error::conflict(
+            self.operation,
+            format!(
+                "others changed the same elements {ATTEMPTS} times in between; try again later"
+            ),
+        )
+        .with("graph", graph)
+        .retry(Retry::Soon))
     }
 }
 

@@ -5,8 +5,9 @@ use hexmem_ports::{
     GraphStats, Limit, Name, NeighbourQuery, Neighbourhood, Node, Page, Result,
 };
 
-use super::GraphMemory;
+use super::{GraphMemory, Which};
 use crate::Mirror;
+use crate::identity::{fact_id, slot_id};
 
 /// A page of versions, newest first.
 pub type Elements = Page<Element>;
@@ -21,6 +22,47 @@ impl GraphMemory {
     pub async fn node_as_of(&self, id: &Name, as_of: AsOf) -> Result<Option<Node>> {
         let found = self.store.nodes(&self.graph, std::slice::from_ref(id), as_of).await?;
         Ok(found.into_iter().next().flatten())
+    }
+
+    /// Nodes as they were known then, each in its place.
+    pub async fn nodes(&self, ids: &[Name], as_of: AsOf) -> Result<Vec<Option<Node>>> {
+        self.store.nodes(&self.graph, ids, as_of).await
+    }
+
+    /// The edges that state this, current or removed, as far as their ids follow from the fact: those that
+    /// were asserted or imported here. At most 64 spans of one source are looked for.
+    pub async fn edges_ever(&self, which: &Which) -> Result<Vec<EdgeId>> {
+        let facts = self.facts(which).await?;
+        let mut ids: Vec<EdgeId> = facts.iter().map(|edge| edge.id).collect();
+        let (src, relation, dst) = match which {
+            Which::Edge(id) => return Ok(vec![*id]),
+            Which::Fact { src, relation, dst } => (src, relation, dst),
+        };
+        let mut sources: Vec<Option<&Name>> = vec![None];
+        sources.extend(facts.iter().map(|edge| edge.source.as_ref()).filter(Option::is_some));
+        for source in sources {
+            for episode in 0..64 {
+                let id = fact_id(src, relation, dst, source, episode);
+                if !self.ever_was(&ElementRef::Edge(id)).await? {
+                    break;
+                }
+                ids.push(id);
+            }
+        }
+        let mut slots = Vec::new();
+        for slot in 0..64 {
+            let id = slot_id(src, relation, slot);
+            let page = self.history(&ElementRef::Edge(id), None, Limit::new(1)?).await?;
+            match page.items.first() {
+                Some(Element::Edge(edge)) if edge.dst == *dst => slots.push(id),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        ids.extend(slots);
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
 
     /// The current version of an edge, whenever it holds.

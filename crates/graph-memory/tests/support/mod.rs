@@ -27,6 +27,10 @@ impl World {
         GraphMemory::new(store, clock, GraphId::new(Tenant(name("t")), name(text)))
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

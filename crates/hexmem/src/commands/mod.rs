@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod doctor;
+pub(crate) mod graph;
 pub(crate) mod rag;
 
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ impl From<Outcome> for ExitCode {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Graph memory: facts, when they hold, and what they connect
+    #[command(subcommand)]
+    Graph(graph::Command),
     /// Documents: ingest, search, measure
     #[command(subcommand)]
     Rag(rag::Command),
@@ -53,6 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
     let context = Context::new(&cli)?;
     match cli.command {
         Command::Config(command) => config::run(&context, &command),
+        Command::Graph(command) => graph::run(&context, command).await,
         Command::Rag(command) => rag::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,
         Command::Completions(args) => completions::run(&args),

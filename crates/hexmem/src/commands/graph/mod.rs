@@ -1,0 +1,223 @@
+//! `hexmem graph ...`
+
+mod change;
+mod files;
+mod print;
+mod show;
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+use hexmem_graph_memory::{GraphMemory, Which};
+use hexmem_ports::{AsOf, Direction, EdgeId, Error, GraphId, Name, Result, Timestamp, ValidAt};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Outcome;
+use crate::context::Context;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read a file into a graph; what the graph holds beside it stays
+    #[command(after_help = "Examples:
+  hexmem graph import memory.json --graph ada
+  hexmem graph import memory.json --graph ada --skip-bad
+  hexmem graph import memory.json --graph ada --naive-offset +09:00
+
+The file is checked as a whole first: a bad item refuses it and nothing is imported, unless --skip-bad.")]
+    Import(files::Import),
+    /// Write a graph to a file
+    #[command(after_help = "Examples:
+  hexmem graph export memory.json --graph ada
+  hexmem graph export - --graph ada | jq '.links[0]'
+
+NetworkX reads it: networkx.node_link_graph(json.load(file), edges=\"links\")")]
+    Export(files::Export),
+    /// Add a node, or replace its type and attributes
+    #[command(after_help = "Examples:
+  hexmem graph add-node ada --type person --data '{\"born\": 1815}' --graph ada
+  hexmem graph add-node ada --data '{\"died\": 1852}' --merge --graph ada")]
+    AddNode(change::AddNode),
+    /// State a fact: SRC RELATION DST
+    #[command(after_help = "Examples:
+  hexmem graph add-edge ada knows charles --weight 0.9 --graph ada
+  hexmem graph add-edge ada lives_in london --valid-from 1835-07-08 --functional --graph ada
+
+Stating a known fact again gives its edge a new version. With --functional, other values of the
+relation end where this one begins.")]
+    AddEdge(change::AddEdge),
+    /// Remove a node with its edges, or a fact; history stays
+    #[command(after_help = "Examples:
+  hexmem graph remove ada --graph ada                a node
+  hexmem graph remove ada knows charles --graph ada  a fact
+  hexmem graph remove --edge 5f32eba6-5460-5d31-88a7-bf3331e979bf --graph ada")]
+    Remove(change::Remove),
+    /// Say that a fact holds no longer
+    #[command(after_help = "Examples:
+  hexmem graph invalidate ada lives_in london --graph ada
+  hexmem graph invalidate ada lives_in london --at 1852-11-27 --graph ada")]
+    Invalidate(change::Invalidate),
+    /// Count nodes and edges by type
+    #[command(after_help = "Examples:
+  hexmem graph stats --graph ada
+  hexmem graph stats --graph ada --as-of 1840-01-01 --json")]
+    Stats(show::Stats),
+    /// Show what lies around nodes
+    #[command(after_help = "Examples:
+  hexmem graph neighbors ada --hops 2 --graph ada
+  hexmem graph neighbors ada --relation knows --direction out --as-of 1840-01-01 --graph ada
+  hexmem graph neighbors ada --known 2026-01-01 --graph ada     what was known then")]
+    Neighbors(show::Neighbors),
+    /// Find the shortest path between two nodes
+    #[command(after_help = "Examples:
+  hexmem graph path ada london --graph ada
+  hexmem graph path ada london --cost strength --graph ada      strong edges are short")]
+    Path(show::Path),
+    /// Show all versions of a node or a fact, newest first
+    #[command(after_help = "Examples:
+  hexmem graph history ada --graph ada                  a node
+  hexmem graph history ada lives_in london --graph ada  a fact
+  hexmem graph history --edge 5f32eba6-5460-5d31-88a7-bf3331e979bf --graph ada")]
+    History(show::History),
+    /// List the graphs
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArg {
+    /// The graph [default: the user's name]
+    #[arg(long = "graph", value_name = "NAME")]
+    name: Option<Name>,
+}
+
+impl GraphArg {
+    fn id(&self, context: &Context) -> GraphId {
+        let name = self.name.clone().unwrap_or_else(|| context.user.clone());
+        GraphId::new(context.tenant.clone(), name)
+    }
+
+    /// The service on the configured store.
+    async fn open(&self, context: &Context) -> Result<GraphMemory> {
+        let store = context.stores.graph().await?;
+        Ok(GraphMemory::new(store, context.stores.clock(), self.id(context)))
+    }
+
+    /// The same, for a graph that must be there.
+    async fn open_existing(
+        &self,
+        context: &Context,
+        operation: &'static str,
+    ) -> Result<GraphMemory> {
+        let memory = self.open(context).await?;
+        memory.existing(operation).await?;
+        Ok(memory)
+    }
+}
+
+/// A node, or a fact by its parts or its edge.
+#[derive(Debug, Args)]
+struct Target {
+    /// A node's id, or a fact: SRC RELATION DST
+    #[arg(value_name = "ID | SRC RELATION DST", num_args = 1..=3, required_unless_present = "edge", conflicts_with = "edge")]
+    words: Vec<Name>,
+    /// An edge's id
+    #[arg(long, value_name = "UUID")]
+    edge: Option<Uuid>,
+}
+
+enum Meant {
+    Node(Name),
+    Fact(Which),
+}
+
+impl Target {
+    fn meant(&self) -> Result<Meant> {
+        if let Some(id) = self.edge {
+            return Ok(Meant::Fact(Which::Edge(EdgeId(id))));
+        }
+        match self.words.as_slice() {
+            [id] => Ok(Meant::Node(id.clone())),
+            [src, relation, dst] => Ok(Meant::Fact(Which::Fact {
+                src: src.clone(),
+                relation: relation.clone(),
+                dst: dst.clone(),
+            })),
+            _ => Err(Error::invalid(
+                "graph",
+                "give one word for a node, or three for a fact: SRC RELATION DST",
+            )),
+        }
+    }
+}
+
+/// Which facts a read sees.
+#[derive(Debug, Args)]
+struct Times {
+    /// Facts that hold at this time [default: now]
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<Timestamp>,
+    /// What was known at this time [default: now]
+    #[arg(long, value_name = "TIME")]
+    known: Option<Timestamp>,
+    /// Facts of all times, also those that hold no longer
+    #[arg(long, conflicts_with = "as_of")]
+    any_time: bool,
+}
+
+impl Times {
+    /// With `default` where no time is given.
+    fn as_of(&self, default: ValidAt) -> AsOf {
+        let valid = match self.as_of {
+            Some(at) => ValidAt::At(at),
+            None if self.any_time => ValidAt::Any,
+            None => default,
+        };
+        AsOf { valid, known: self.known }
+    }
+}
+
+/// Which way edges are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// From source to target
+    Out,
+    /// From target to source
+    In,
+    /// Either way
+    Both,
+}
+
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Out => Self::Out,
+            Way::In => Self::In,
+            Way::Both => Self::Both,
+        }
+    }
+}
+
+/// A JSON object from the command line.
+fn json_object(text: &str) -> std::result::Result<Arc<Value>, String> {
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) if value.is_object() => Ok(Arc::new(value)),
+        Ok(_) => Err("not a JSON object; write {\"key\": \"value\"}".to_owned()),
+        Err(error) => Err(format!("no JSON: {error}; write {{\"key\": \"value\"}}")),
+    }
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> {
+    match command {
+        Command::Import(args) => files::import(context, args).await,
+        Command::Export(args) => files::export(context, args).await,
+        Command::AddNode(args) => change::add_node(context, args).await,
+        Command::AddEdge(args) => change::add_edge(context, args).await,
+        Command::Remove(args) => change::remove(context, args).await,
+        Command::Invalidate(args) => change::invalidate(context, args).await,
+        Command::Stats(args) => show::stats(context, args).await,
+        Command::Neighbors(args) => show::neighbors(context, args).await,
+        Command::Path(args) => show::path(context, args).await,
+        Command::History(args) => show::history(context, args).await,
+        Command::List => show::list(context).await,
+    }
+}
