@@ -3,6 +3,12 @@
 //! The other process is this test program, run again for one of the tests below that are marked as roles.
 //! A SIGKILL shows that what was acknowledged has left the process and that no change is half there; a
 //! power cut, against which `synchronous = full` syncs each commit, cannot be made here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,4 +1,10 @@
 //! Opening a file, taking turns, and what becomes of a change that is not committed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

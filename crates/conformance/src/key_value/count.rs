@@ -11,8 +11,8 @@ use crate::name;
 /// `KV-INCR-1`
 pub async fn kv_incr_1(rig: Kv) {
     let (bucket, key) = (bucket(&rig), name("k"));
-    let tasks = (0..8).map(|i| {
-        let store = Arc::clone(if i % 2 == 0 { &rig.store } else { &rig.other });
+    let tasks = (0..8u32).map(|i| {
+        let store = Arc::clone(if i.is_multiple_of(2) { &rig.store } else { &rig.other });
         let (bucket, key) = (bucket.clone(), key.clone());
         tokio::spawn(async move {
             for n in 0..10 {

@@ -64,7 +64,7 @@ pub async fn kv_set_3(rig: Kv) {
 /// `KV-SET-4`
 pub async fn kv_set_4(rig: Kv) {
     let bucket = bucket(&rig);
-    let store = |i: u32| Arc::clone(if i % 2 == 0 { &rig.store } else { &rig.other });
+    let store = |i: u32| Arc::clone(if i.is_multiple_of(2) { &rig.store } else { &rig.other });
     let once = name("once");
     let creates = (0..8).map(|i| {
         let (store, bucket, key) = (store(i), bucket.clone(), once.clone());
