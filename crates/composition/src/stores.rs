@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hexmem_adapter_memory::{
     MemoryCache, MemoryGraphs, MemoryKeyValue, MemoryOutbox, MemoryQueue, MemorySessions,
-    SystemClock,
+    MemoryVectors, SystemClock,
 };
 #[cfg(feature = "sqlite")]
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
@@ -35,6 +35,7 @@ struct InProcess {
     sessions: Arc<MemorySessions>,
     cache: Arc<MemoryCache>,
     queue: Arc<MemoryQueue>,
+    vectors: Arc<MemoryVectors>,
 }
 
 impl InProcess {
@@ -46,6 +47,7 @@ impl InProcess {
             sessions: Arc::new(MemorySessions::new(Arc::clone(clock), outbox.clone())),
             cache: Arc::new(MemoryCache::new(Arc::clone(clock))),
             queue: Arc::new(MemoryQueue::new(Arc::clone(clock), outbox)),
+            vectors: Arc::new(MemoryVectors::new(Arc::clone(clock))),
         }
     }
 }
@@ -118,6 +120,8 @@ impl Stores {
     pub async fn sessions(&self) -> Result<Arc<dyn SessionStore>> {
         match self.settings.sessions.backend {
             Backend::Memory => Ok(self.memory.sessions.clone()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => Ok(Arc::new(self.database().await?.sessions())),
             other => Err(missing("sessions", other)),
         }
     }
@@ -126,6 +130,8 @@ impl Stores {
     pub async fn cache(&self) -> Result<Arc<dyn CacheStore>> {
         match self.settings.cache.backend {
             Backend::Memory => Ok(self.memory.cache.clone()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => Ok(Arc::new(self.database().await?.cache())),
             other => Err(missing("cache", other)),
         }
     }
@@ -140,7 +146,10 @@ impl Stores {
 
     /// Vectors, for retrieval.
     pub async fn vectors(&self) -> Result<Arc<dyn VectorStore>> {
-        Err(missing("rag", self.settings.rag.backend))
+        match self.settings.rag.backend {
+            Backend::Memory => Ok(self.memory.vectors.clone()),
+            other => Err(missing("rag", other)),
+        }
     }
 }
 
