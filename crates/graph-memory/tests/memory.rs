@@ -3,7 +3,9 @@
 
 mod support;
 
-use hexmem_graph_memory::{Cost, Fact, GraphMemory, Outcome, PathQuery, Since, Vocabulary, Which};
+use hexmem_graph_memory::{
+    Cost, Fact, GraphMemory, Interaction, Outcome, PathQuery, Since, UserPattern, Vocabulary, Which,
+};
 use hexmem_ports::{
     AsOf, Direction, Edge, EdgeFilter, Element, ElementRef, ErrorKind, Limit, ValidAt,
 };
@@ -292,6 +294,43 @@ async fn a_graph_that_is_not_there_is_named_with_those_that_are() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("`here`"), "{error}");
     assert!(world.graph("gone").head().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn interactions_are_counted_by_topic_and_platform_newest_first() {
+    let world = World::new();
+    let memory = world.graph("g");
+    let said = |query: &str, topics: &[&str], platform: Option<&str>| Interaction {
+        user: name("ada"),
+        query: query.to_owned(),
+        response: "yes".to_owned(),
+        topics: topics.iter().map(|topic| name(topic)).collect(),
+        platform: platform.map(String::from),
+        metadata: serde_json::Map::from_iter([("user".to_owned(), json!("somebody else"))]),
+    };
+    let mut ids = Vec::new();
+    for said in [
+        said("one", &["rust", "rust"], Some("web")),
+        said("two", &["rust", "sql"], None),
+        said("three", &[], Some("web")),
+    ] {
+        ids.push(memory.record_interaction(&said).await.unwrap());
+        world.pass(1);
+    }
+    let newest = memory.user_interactions(&name("ada"), Limit::new(2).unwrap()).await.unwrap();
+    let newest: Vec<_> = newest.into_iter().map(|node| node.id).collect();
+    assert_eq!(newest, [ids[2].clone(), ids[1].clone()]);
+    let pattern = memory.user_pattern(&name("ada")).await.unwrap();
+    assert_eq!(pattern.interactions, 3);
+    assert_eq!(pattern.topics.get("rust"), Some(&2));
+    assert_eq!(pattern.most_discussed.as_deref(), Some("rust"));
+    assert_eq!(pattern.platforms.get("web"), Some(&2));
+    let first = memory.node(&ids[0]).await.unwrap().unwrap();
+    assert_eq!(first.data["user"], "ada", "metadata overrides nothing");
+    let stats = memory.stats(AsOf::ALL).await.unwrap();
+    assert_eq!((stats.nodes, stats.edge_types.get("works_on")), (6, Some(&2)));
+    let nobody = memory.user_pattern(&name("nobody")).await.unwrap();
+    assert_eq!(nobody, UserPattern::default());
 }
 
 /// Services call these from tasks that move between threads.

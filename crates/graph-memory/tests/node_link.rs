@@ -231,6 +231,11 @@ async fn a_fact_invalidated_before_it_began_is_there_and_holds_never() {
     assert_eq!((report.edges, report.never_held), (1, 1));
     assert_eq!(memory.stats(AsOf::ALL).await.unwrap().edges, 1);
     assert_eq!(memory.stats(AsOf::default()).await.unwrap().edges, 0);
+    let file = export(&memory).await;
+    assert!(file.contains("\"valid_until\":\"2025-01-01T00:00:00.000000Z\""), "{file}");
+    let copy = world.graph("b");
+    read(&copy, &file).await.unwrap();
+    assert_eq!(contents(&memory).await, contents(&copy).await);
 }
 
 #[tokio::test]

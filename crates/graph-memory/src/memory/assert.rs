@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hexmem_ports::{
     Applied, AsOf, Direction, Edge, EdgeFilter, EdgeId, ElementRef, Error, ErrorKind, Expect,
-    GraphBatch, GraphChange, Limit, PAGE_LIMIT, Result, Timestamp, check_json,
+    GraphBatch, GraphChange, PAGE_LIMIT, Result, Timestamp, check_json,
 };
 
 use super::{GraphMemory, Race};
@@ -61,12 +61,21 @@ impl GraphMemory {
     }
 
     async fn assert_once(&self, fact: &Fact) -> Result<Asserted> {
-        let plan = match self.vocabulary.cardinality(&fact.relation) {
-            Cardinality::Many => self.plan_many(fact).await?,
-            Cardinality::One => self.plan_one(fact).await?,
-        };
+        let plan = self.plan(fact).await?;
         let applied = self.apply(GraphBatch::new(plan.changes)).await?;
         Ok(Asserted { edge: plan.edge, outcome: plan.outcome, displaced: plan.displaced, applied })
+    }
+
+    async fn plan(&self, fact: &Fact) -> Result<Plan> {
+        match self.vocabulary.cardinality(&fact.relation) {
+            Cardinality::Many => self.plan_many(fact).await,
+            Cardinality::One => self.plan_one(fact).await,
+        }
+    }
+
+    /// The changes that assert a fact, to be applied with others.
+    pub(super) async fn plan_fact(&self, fact: &Fact) -> Result<Vec<GraphChange>> {
+        Ok(self.plan(fact).await?.changes)
     }
 
     async fn plan_many(&self, fact: &Fact) -> Result<Plan> {
@@ -142,18 +151,9 @@ impl GraphMemory {
             relations: vec![fact.relation.clone()],
             ..EdgeFilter::default()
         };
-        let limit = Limit::new(1_000)?;
         let mut edges = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page =
-                self.store.find_edges(&self.graph, &filter, AsOf::ALL, cursor, limit).await?;
-            edges.extend(page.items);
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(edges);
-            }
-        }
+        self.each_edge(&filter, AsOf::ALL, |edge| edges.push(edge)).await?;
+        Ok(edges)
     }
 
     /// The first slot that no edge ever had: a removed one belongs to its old value for good.

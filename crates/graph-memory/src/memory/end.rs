@@ -136,7 +136,7 @@ impl GraphMemory {
         Ok(count)
     }
 
-    async fn each_edge(
+    pub(super) async fn each_edge(
         &self,
         filter: &EdgeFilter,
         as_of: AsOf,

@@ -2,6 +2,7 @@
 
 mod assert;
 mod end;
+mod interactions;
 mod path;
 mod read;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use assert::{Asserted, Outcome};
 pub use end::{Ended, Removed, Which};
+pub use interactions::{Interaction, UserPattern, topic_node, user_node};
 pub use path::{Cost, Path, PathQuery};
 pub use read::Elements;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::scan::{Header, Place};
-use super::{EDGE_KEYS, ESCAPE, FORM, MARK, NODE_KEYS};
+use super::{EDGE_KEYS, ESCAPE, FORM, MARK, NODE_KEYS, WITHDRAWN, WITHDRAWN_AT};
 use crate::Vocabulary;
 
 /// The type of a node that has none.
@@ -173,13 +173,13 @@ impl Reading<'_> {
         if let (Some(from), Some(until)) = (valid_from, valid_until)
             && until <= from
         {
-            let withdrawn = fields.get("invalidated") == Some(&Value::Bool(true));
+            let withdrawn = fields.get(WITHDRAWN) == Some(&Value::Bool(true));
             if !withdrawn && until < from {
                 return Err(format!("`valid_until` ({until}) lies before `valid_from` ({from})"));
             }
             // Invalidated before it began: it never held. The empty span says so, the instant is kept.
             if until < from {
-                fields.insert("invalidated_at".to_owned(), Value::from(until.to_string()));
+                fields.insert(WITHDRAWN_AT.to_owned(), Value::from(until.to_string()));
             }
             valid_until = Some(from);
             tally.withdrawn += 1;

@@ -9,7 +9,7 @@ use hexmem_ports::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{EDGE_KEYS, ESCAPE, FORM, MARK, NODE_KEYS};
+use super::{EDGE_KEYS, ESCAPE, FORM, MARK, NODE_KEYS, WITHDRAWN, WITHDRAWN_AT};
 use crate::GraphMemory;
 use crate::identity::fingerprint;
 
@@ -125,8 +125,12 @@ fn node_object(node: Node) -> Map<String, Value> {
     fields
 }
 
-fn edge_object(edge: Edge) -> Map<String, Value> {
+fn edge_object(mut edge: Edge) -> Map<String, Value> {
     let mut fields = Map::new();
+    let withdrawn = withdrawn_at(&edge);
+    if let (Some(_), Some(data)) = (withdrawn, edge.data.as_object_mut()) {
+        data.shift_remove(WITHDRAWN_AT);
+    }
     fields.insert("source".into(), String::from(edge.src).into());
     fields.insert("target".into(), String::from(edge.dst).into());
     fields.insert("key".into(), edge.id.to_string().into());
@@ -134,10 +138,20 @@ fn edge_object(edge: Edge) -> Map<String, Value> {
     fields.insert("weight".into(), edge.weight.into());
     fields.insert("created_at".into(), time(Some(edge.created_at)));
     fields.insert("valid_from".into(), time(edge.valid_from));
-    fields.insert("valid_until".into(), time(edge.valid_until));
+    fields.insert("valid_until".into(), time(withdrawn.or(edge.valid_until)));
     fields.insert("evidence".into(), edge.source.map_or(Value::Null, |s| String::from(s).into()));
     flatten(&mut fields, edge.data, &EDGE_KEYS);
     fields
+}
+
+/// When a fact that never held was withdrawn: the instant that the import kept. Its file said it in `valid_until`,
+/// and says it there again.
+fn withdrawn_at(edge: &Edge) -> Option<Timestamp> {
+    let from = edge.valid_from.filter(|from| edge.valid_until == Some(*from))?;
+    let marked = edge.data.get(WITHDRAWN) == Some(&Value::Bool(true));
+    let text = edge.data.get(WITHDRAWN_AT).filter(|_| marked)?.as_str()?;
+    let at = Timestamp::parse(text).ok()?;
+    (at < from && at.to_string() == text).then_some(at)
 }
 
 fn time(at: Option<Timestamp>) -> Value {

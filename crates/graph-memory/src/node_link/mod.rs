@@ -47,6 +47,12 @@ pub(crate) const EDGE_KEYS: [&str; 9] = [
     "evidence",
 ];
 
+/// What Kagura's files put on an edge that was invalidated, whatever the instant.
+pub(crate) const WITHDRAWN: &str = "invalidated";
+
+/// Where the instant is kept when it lies before the fact began: such a fact has an empty span.
+pub(crate) const WITHDRAWN_AT: &str = "invalidated_at";
+
 /// Before a data key that is reserved, or that begins so itself.
 pub(crate) const ESCAPE: &str = "data.";
 
