@@ -123,10 +123,16 @@ impl Fact {
         }
     }
 
-    /// The next version of `edge`, which states the same fact.
-    pub(crate) fn restate(&self, edge: &Edge, until: Option<Timestamp>) -> EdgeDraft {
+    /// The next version of `edge`, which states the same fact: a start that is not given stays, unless it lies
+    /// after `now`.
+    pub(crate) fn restate(
+        &self,
+        edge: &Edge,
+        now: Timestamp,
+        until: Option<Timestamp>,
+    ) -> EdgeDraft {
         let from = match self.since {
-            Since::Now => edge.valid_from,
+            Since::Now => edge.valid_from.map(|from| from.min(now)),
             Since::Always => None,
             Since::At(at) => Some(at),
         };

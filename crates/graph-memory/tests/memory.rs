@@ -68,6 +68,11 @@ async fn sources_relations_and_spans_apart_are_edges_apart() {
     let one = memory.assert(fact("a", "knows", "b").since(Since::Always)).await.unwrap();
     assert_eq!(all_edges(&memory).await.len(), 4);
     assert_eq!(memory.edge(one.edge).await.unwrap().unwrap().valid_from, None);
+    // A fact announced for later that holds already begins now.
+    let later = fact("b", "likes", "a").since(Since::At(at("2100-01-01")));
+    let later = memory.assert(later).await.unwrap().edge;
+    assert_eq!(memory.assert(fact("b", "likes", "a")).await.unwrap().edge, later);
+    assert_eq!(memory.edge(later).await.unwrap().unwrap().valid_from, Some(world.now()));
 }
 
 #[tokio::test]

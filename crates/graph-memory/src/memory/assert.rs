@@ -184,7 +184,7 @@ fn plan_statement(
         let changes = vec![GraphChange::PutEdge(fact.draft(edge, span))];
         return Plan { edge, outcome: Outcome::Created, displaced: Vec::new(), changes };
     };
-    let mut changes = vec![GraphChange::PutEdge(fact.restate(first, until))];
+    let mut changes = vec![GraphChange::PutEdge(fact.restate(first, now, until))];
     // One fact has one edge at any instant: what the new span swallows goes (its history stays).
     changes.extend(rest.iter().map(|edge| GraphChange::RemoveEdge {
         id: edge.id,

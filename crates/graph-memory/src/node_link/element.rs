@@ -119,7 +119,12 @@ pub(super) fn fields(text: Option<&[u8]>) -> Result<Map<String, Value>, String> 
             Some((key, word)) => format!(
                 "`{key}` is {word}, which JSON does not have; write a number, or leave it out"
             ),
-            None => format!("it is no JSON: {error}"),
+            None => {
+                // The parser counts lines from the element's start: they would be taken for the file's.
+                let text = error.to_string();
+                let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+                format!("it is no JSON: {what}")
+            }
         }),
     }
 }

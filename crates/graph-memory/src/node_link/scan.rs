@@ -201,7 +201,14 @@ impl<R: Read> Scanner<R> {
             "multigraph" => {
                 self.header_value("`multigraph`").map(|b| self.header.multigraph = Some(b))
             }
-            "graph" => self.header_value("`graph`").map(|map| self.header.graph = map),
+            "graph" => {
+                // Old writers put a list of pairs here, which says nothing to us.
+                let value: Value = self.header_value("`graph`")?;
+                if let Value::Object(graph) = value {
+                    self.header.graph = graph;
+                }
+                Ok(())
+            }
             _ => self.value(false, "a value of the file's object").map(|_| ()),
         }
     }
