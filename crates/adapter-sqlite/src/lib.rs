@@ -25,4 +25,5 @@ pub use connect::{Database, ReadTx, WriteTx};
 pub use inspect::Inspection;
 pub use key_value::*;
 pub use outbox::*;
+pub use queue::SqliteQueue;
 pub use sessions::*;

@@ -1,1 +1,0 @@
-//! The queue of the SQLite adapter.

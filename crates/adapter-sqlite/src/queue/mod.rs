@@ -1,0 +1,327 @@
+//! The queue of a file.
+
+mod manage;
+mod records;
+mod row;
+mod schedules;
+mod steps;
+mod wait;
+mod wake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hexmem_ports::rules::stale;
+use hexmem_ports::{
+    Ack, CancelOutcome, Capabilities, Capability, CommandId, CommandQueue, CommandResult,
+    CommandView, Cursor, DeadLetters, Effect, Enqueued, Error, Extended, FailOutcome, Failure,
+    Fired, LeaseRequest, LeaseToken, Leased, Limit, Name, NewCommand, Page, Prefix, QueueId,
+    QueueLimits, QueueStats, Result, Schedule, Tenant, Timestamp, Ttl, WhenIdle, check_bytes,
+    check_effects, check_json,
+};
+use serde_json::Value;
+
+use crate::{Database, WriteTx};
+use row::Filed;
+use wake::Bells;
+
+/// Queues of commands in a file. Clones share their wake-ups: a command enqueued through one is seen at once
+/// by a lease that waits at another; one enqueued by another process within half a second.
+#[derive(Debug, Clone)]
+pub struct SqliteQueue {
+    database: Database,
+    bells: Arc<Bells>,
+}
+
+impl Database {
+    /// The queues of this file. Keep it and clone it, rather than asking again: see [`SqliteQueue`].
+    pub fn queue(&self) -> SqliteQueue {
+        SqliteQueue { database: self.clone(), bells: Arc::default() }
+    }
+}
+
+impl SqliteQueue {
+    /// One step with the command of a lease, in a transaction of its own.
+    async fn step<R>(
+        &self,
+        operation: &'static str,
+        queue: &QueueId,
+        lease: &LeaseToken,
+        step: impl FnOnce(&mut hexmem_ports::rules::CommandCore, Timestamp) -> Result<R>,
+    ) -> Result<R> {
+        let mut tx = self.database.write(operation).await?;
+        let now = tx.now();
+        let Some(found) = tx.find_queue(queue).await? else { return Err(stale(operation, lease)) };
+        let Some(mut filed) = tx.find_command(found.queue, lease.command).await? else {
+            return Err(stale(operation, lease));
+        };
+        let answer = step(&mut filed.core, now)?;
+        tx.file_command(found.queue, &filed, filed.was_head()).await?;
+        tx.commit().await?;
+        self.bells.ring(&queue.digest());
+        Ok(answer)
+    }
+}
+
+impl Filed {
+    /// Whether it stood at the head of its group, or in none, when it was read.
+    fn was_head(&self) -> bool {
+        self.stage != hexmem_ports::rules::Stage::Blocked
+    }
+}
+
+/// The rest of a cursor that starts with `mark`.
+fn resume(operation: &'static str, mark: &str, cursor: Option<Cursor>) -> Result<Option<String>> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let rest = cursor.0.strip_prefix(mark).map(str::to_owned);
+    rest.map(Some)
+        .ok_or_else(|| Error::invalid(operation, "not a cursor of this listing; start without one"))
+}
+
+/// Cuts the one row too many that tells whether there is a next page.
+fn page<T>(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Page<T> {
+    let more = items.len() > limit.as_usize();
+    items.truncate(limit.as_usize());
+    let next = items.last().filter(|_| more).map(|last| Cursor(cursor(last)));
+    Page { items, next }
+}
+
+async fn complete(tx: &mut WriteTx, queue: i64, ack: Ack) -> Result<Result<bool>> {
+    let now = tx.now();
+    let Some(mut filed) = tx.find_command(queue, ack.lease.command).await? else {
+        return Ok(Err(stale("queue.ack", &ack.lease)));
+    };
+    match filed.core.complete(&ack.lease, now) {
+        Ok(true) => {
+            tx.file_command(queue, &filed, filed.was_head()).await?;
+            if let Some(result) = ack.result {
+                tx.insert_result(filed.row, &result).await?;
+            }
+            Ok(Ok(true))
+        }
+        answer => Ok(answer),
+    }
+}
+
+#[async_trait]
+impl CommandQueue for SqliteQueue {
+    fn capabilities(&self) -> Capabilities {
+        use Capability::{Durable, Effects, ExactCounts, MultiProcess, OrderedScan, Records};
+        Capabilities::of([Durable, MultiProcess, Effects, ExactCounts, OrderedScan, Records])
+    }
+
+    async fn enqueue(
+        &self,
+        queue: &QueueId,
+        commands: Vec<NewCommand>,
+        when_idle: WhenIdle,
+        effects: Vec<Effect>,
+    ) -> Result<Vec<Enqueued>> {
+        commands.iter().try_for_each(|command| command.check("queue.enqueue"))?;
+        check_effects("queue.enqueue", &effects)?;
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.database.write("queue.enqueue").await?;
+        let found = tx.open_queue(queue).await?;
+        let idle = tx.is_idle(&found, when_idle).await?;
+        let mut sequence = tx.reserve(found.queue, commands.len()).await?;
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut newly = false;
+        for command in commands {
+            let (answer, stored) = tx.enqueue_one(found.queue, command, sequence, idle).await?;
+            sequence += 1;
+            newly |= stored;
+            answers.push(answer);
+        }
+        if !newly {
+            // Nothing to keep, not even a queue that was opened for it.
+            return Ok(answers);
+        }
+        tx.push_effects(&effects).await?;
+        tx.commit().await?;
+        self.bells.ring(&queue.digest());
+        Ok(answers)
+    }
+
+    async fn lease(&self, queue: &QueueId, request: LeaseRequest) -> Result<Vec<Leased>> {
+        self.wait_for_commands(queue, &request).await
+    }
+
+    async fn extend(
+        &self,
+        queue: &QueueId,
+        lease: &LeaseToken,
+        visibility: Ttl,
+    ) -> Result<Extended> {
+        self.step("queue.extend", queue, lease, |core, now| core.extend(lease, visibility, now))
+            .await
+    }
+
+    async fn ack(
+        &self,
+        queue: &QueueId,
+        acks: Vec<Ack>,
+        effects: Vec<Effect>,
+    ) -> Result<Vec<Result<()>>> {
+        check_effects("queue.ack", &effects)?;
+        for ack in &acks {
+            check_bytes("queue.ack", ack.result.as_deref().unwrap_or_default())?;
+        }
+        if acks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.database.write("queue.ack").await?;
+        let Some(found) = tx.find_queue(queue).await? else {
+            return Ok(acks.iter().map(|ack| Err(stale("queue.ack", &ack.lease))).collect());
+        };
+        let (mut answers, mut newly) = (Vec::with_capacity(acks.len()), false);
+        for ack in acks {
+            let answer = complete(&mut tx, found.queue, ack).await?;
+            newly |= matches!(answer, Ok(true));
+            answers.push(answer.map(|_| ()));
+        }
+        if newly {
+            if answers.iter().all(Result::is_ok) {
+                tx.push_effects(&effects).await?;
+            }
+            tx.commit().await?;
+            self.bells.ring(&queue.digest());
+        }
+        Ok(answers)
+    }
+
+    async fn fail(
+        &self,
+        queue: &QueueId,
+        lease: &LeaseToken,
+        failure: Failure,
+    ) -> Result<FailOutcome> {
+        self.step("queue.fail", queue, lease, |core, now| core.fail(lease, &failure, now)).await
+    }
+
+    async fn release(&self, queue: &QueueId, lease: &LeaseToken) -> Result<()> {
+        self.step("queue.release", queue, lease, |core, now| core.release(lease, now)).await
+    }
+
+    async fn progress(&self, queue: &QueueId, lease: &LeaseToken, progress: Value) -> Result<()> {
+        check_json("queue.progress", &progress)?;
+        self.step("queue.progress", queue, lease, |core, now| core.report(lease, progress, now))
+            .await
+    }
+
+    async fn cancel(&self, queue: &QueueId, id: CommandId) -> Result<CancelOutcome> {
+        let mut tx = self.database.write("queue.cancel").await?;
+        let now = tx.now();
+        let Some(found) = tx.find_queue(queue).await? else { return Ok(CancelOutcome::Unknown) };
+        let Some(mut filed) = tx.find_command(found.queue, id).await? else {
+            return Ok(CancelOutcome::Unknown);
+        };
+        let outcome = filed.core.cancel(now);
+        tx.file_command(found.queue, &filed, filed.was_head()).await?;
+        tx.commit().await?;
+        self.bells.ring(&queue.digest());
+        Ok(outcome)
+    }
+
+    async fn view(&self, queue: &QueueId, id: CommandId) -> Result<Option<CommandView>> {
+        self.view_command(queue, id).await
+    }
+
+    async fn result(
+        &self,
+        queue: &QueueId,
+        id: CommandId,
+        wait: Duration,
+    ) -> Result<Option<CommandResult>> {
+        self.wait_for_result(queue, id, wait).await
+    }
+
+    async fn dead(
+        &self,
+        queue: &QueueId,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<CommandView>> {
+        self.dead_page(queue, cursor, limit).await
+    }
+
+    async fn requeue(&self, queue: &QueueId, which: DeadLetters) -> Result<u64> {
+        let count = self.requeue_dead(queue, &which).await?;
+        self.bells.ring(&queue.digest());
+        Ok(count)
+    }
+
+    async fn purge(&self, queue: &QueueId, which: DeadLetters) -> Result<u64> {
+        self.purge_dead(queue, &which).await
+    }
+
+    async fn stats(&self, queue: &QueueId) -> Result<QueueStats> {
+        self.count(queue).await
+    }
+
+    async fn list(
+        &self,
+        tenant: &Tenant,
+        prefix: &Prefix,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Name>> {
+        self.list_queues(tenant, prefix, cursor, limit).await
+    }
+
+    async fn set_limits(&self, queue: &QueueId, limits: QueueLimits) -> Result<()> {
+        limits.check("queue.set_limits")?;
+        let mut tx = self.database.write("queue.set_limits").await?;
+        let now = tx.now();
+        let found = tx.open_queue(queue).await?;
+        tx.put_limits(found.queue, limits, found.limits_version + 1, now).await?;
+        tx.commit().await?;
+        self.bells.ring(&queue.digest());
+        Ok(())
+    }
+
+    async fn limits(&self, queue: &QueueId) -> Result<QueueLimits> {
+        self.read_limits(queue).await
+    }
+
+    async fn put_schedule(
+        &self,
+        queue: &QueueId,
+        schedule: Schedule,
+        expected: u64,
+    ) -> Result<u64> {
+        self.write_schedule(queue, schedule, expected).await
+    }
+
+    async fn delete_schedule(&self, queue: &QueueId, name: &Name) -> Result<bool> {
+        self.remove_schedule(queue, name).await
+    }
+
+    async fn schedules(
+        &self,
+        queue: &QueueId,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Schedule>> {
+        self.schedule_page(queue, cursor, limit).await
+    }
+
+    async fn fire(
+        &self,
+        queue: &QueueId,
+        name: &Name,
+        expected: u64,
+        id: CommandId,
+        next_at: Option<Timestamp>,
+    ) -> Result<Fired> {
+        let fired = self.fire_schedule(queue, name, expected, id, next_at).await?;
+        self.bells.ring(&queue.digest());
+        Ok(fired)
+    }
+
+    async fn sweep(&self, limit: Limit) -> Result<u64> {
+        self.sweep_file(limit).await
+    }
+}

@@ -1,0 +1,2 @@
+-- A tombstone keeps no payload.
+DELETE FROM queue_body WHERE row = ?1
