@@ -1,5 +1,6 @@
 //! The command line of hexmem: the storage layer for LLM agents.
 
+mod arguments;
 mod cli;
 mod commands;
 mod context;

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod cache;
 mod completions;
 mod config;
 mod doctor;
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// Documents: ingest, search, measure
     #[command(subcommand)]
     Rag(rag::Command),
+    /// Answers of language models: what is cached, and what is not any more
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Check the stores: do they open, answer, and look well?
     Doctor,
     /// Show the settings in force
@@ -56,6 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
     }
     let context = Context::new(&cli)?;
     match cli.command {
+        Command::Cache(command) => cache::run(&context, command).await,
         Command::Config(command) => config::run(&context, &command),
         Command::Graph(command) => graph::run(&context, command).await,
         Command::Rag(command) => rag::run(&context, command).await,
