@@ -22,6 +22,7 @@ mod vectors;
 pub use cache::SqliteCache;
 pub use config::*;
 pub use connect::{Database, ReadTx, WriteTx};
+pub use graph::SqliteGraphs;
 pub use inspect::Inspection;
 pub use key_value::*;
 pub use outbox::*;

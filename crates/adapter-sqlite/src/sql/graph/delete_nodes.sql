@@ -1,0 +1,2 @@
+-- All nodes of a graph.
+DELETE FROM graph_node WHERE graph = ?1

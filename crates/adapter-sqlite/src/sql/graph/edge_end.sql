@@ -1,0 +1,2 @@
+-- Ends the current version, if there is one.
+UPDATE graph_edge SET superseded_at = ?3 WHERE graph = ?1 AND id = ?2 AND superseded_at IS NULL
