@@ -141,7 +141,8 @@ async fn a_folder_in_the_place_of_the_file_is_invalid() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     fs::write(folder.path().join("plain"), b"").unwrap();
     let error = open(&folder.path().join("plain/x.db")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("stands where a folder"), "{error}");
     let error = open(Path::new("")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     let error = open(Path::new("a\0b")).await.unwrap_err();

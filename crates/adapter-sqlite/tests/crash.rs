@@ -156,6 +156,27 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_file_whose_creator_was_killed_opens() {
+    for round in 0..30u32 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a/b/x.db");
+        let mut child = start("role_write_until_killed", &file, "0");
+        // From before the program runs to after the first writes.
+        tokio::time::sleep(Duration::from_micros(u64::from(round) * 1_500)).await;
+        child.kill().unwrap();
+        let told = child.wait_with_output().unwrap().stdout;
+        let told = String::from_utf8_lossy(&told).lines().filter(|l| said(l).is_some()).count();
+
+        let database = open(&file).await;
+        let store = database.key_value();
+        assert!(told == 0 || store.exists(&bucket(), &name("0/0")).await.unwrap());
+        store.set(&bucket(), &name("after"), KvSet::new(*b"v")).await.unwrap();
+        database.close().await.unwrap();
+        assert!(open(&file).await.inspect().await.unwrap().damage.is_empty());
+    }
+}
+
+#[tokio::test]
 #[ignore = "a role, run by processes_that_write_at_once_lose_nothing"]
 async fn role_count() {
     let Some((file, tag)) = role() else { return };

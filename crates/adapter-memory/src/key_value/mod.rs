@@ -71,13 +71,13 @@ impl State {
 
     fn set(
         &mut self,
+        operation: &'static str,
         bucket: &BucketId,
         key: &Name,
         request: KvSet,
         now: Timestamp,
     ) -> Result<u64> {
-        const OPERATION: &str = "key_value.set";
-        check_bytes(OPERATION, &request.value)?;
+        check_bytes(operation, &request.value).map_err(|e| at(e, bucket, key))?;
         let op = request.op.map(|op| kv_op("set", bucket, key, op));
         if let Some(first) = op.and_then(|op| self.versions.find(&op, now)) {
             return Ok(first);
@@ -85,7 +85,7 @@ impl State {
         let held = self.held(bucket, key);
         request
             .condition
-            .check(OPERATION, held.and_then(|state| state.live_version(now)))
+            .check(operation, held.and_then(|state| state.live_version(now)))
             .map_err(|e| at(e, bucket, key))?;
         let state = KvState::written(held, request.ttl, now);
         self.put(bucket, key, Row { state, value: request.value });
@@ -135,7 +135,7 @@ impl KeyValueStore for MemoryKeyValue {
 
     async fn set(&self, bucket: &BucketId, key: &Name, request: KvSet) -> Result<u64> {
         let (mut state, now) = self.lock();
-        state.set(bucket, key, request, now)
+        state.set("key_value.set", bucket, key, request, now)
     }
 
     async fn set_many(
@@ -145,7 +145,8 @@ impl KeyValueStore for MemoryKeyValue {
     ) -> Result<Vec<Result<u64>>> {
         check_kv_batch("key_value.set_many", writes.len())?;
         let (mut state, now) = self.lock();
-        Ok(writes.into_iter().map(|(key, request)| state.set(bucket, &key, request, now)).collect())
+        let mut set = |(key, request)| state.set("key_value.set_many", bucket, &key, request, now);
+        Ok(writes.into_iter().map(set).collect())
     }
 
     async fn delete_many(&self, bucket: &BucketId, keys: &[Name]) -> Result<u64> {
