@@ -1,0 +1,268 @@
+//! The service on in-memory stores.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hexmem_adapter_memory::{ManualClock, MemoryOutbox, MemorySessions};
+use hexmem_ports::{
+    Capabilities, Count, Created, Cursor, Digest, Effect, Error, ErrorKind, Limit, Name,
+    NewSession, OpId, Page, Result, Rotate, Session, SessionCap, SessionId, SessionStore, Tenant,
+    TokenKey, Touch, UserScope, WhenFull,
+};
+use hexmem_sessions::{AuthHash, Client, Policy, Rotation, Sessions, Start, Token};
+use serde_json::{Value, json};
+
+fn alice() -> UserScope {
+    UserScope { tenant: Tenant(Name::new("acme").unwrap()), user: Name::new("alice").unwrap() }
+}
+
+fn rig(policy: Policy) -> (Sessions, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::default());
+    let store = MemorySessions::new(clock.clone(), MemoryOutbox::new(clock.clone()));
+    (Sessions::new(Arc::new(store), clock.clone(), policy).unwrap(), clock)
+}
+
+fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+async fn let_in(sessions: &Sessions, token: &Token) -> bool {
+    sessions.authenticate(token, &Client::default()).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_session_idles_out_and_ends_in_any_case() {
+    let (sessions, clock) = rig(Policy::default());
+    let idle = sessions.create(Start::new(alice())).await.unwrap().token;
+    clock.advance(minutes(30));
+    assert!(!let_in(&sessions, &idle).await);
+    let busy = sessions.create(Start::new(alice())).await.unwrap().token;
+    for _ in 0..16 {
+        clock.advance(minutes(29));
+        assert!(let_in(&sessions, &busy).await);
+    }
+    clock.advance(minutes(16));
+    assert!(!let_in(&sessions, &busy).await, "eight hours are over");
+}
+
+#[tokio::test]
+async fn a_busy_user_is_not_written_on_each_request() {
+    let (sessions, clock) = rig(Policy::default());
+    let issued = sessions.create(Start::new(alice())).await.unwrap();
+    let client = Client::new(Some("192.0.2.1".parse().unwrap()), Some("x"));
+    clock.advance(Duration::from_secs(59));
+    let first = sessions.authenticate(&issued.token, &client).await.unwrap().unwrap();
+    assert_eq!(first.session, issued.session);
+    clock.advance(Duration::from_secs(1));
+    let second = sessions.authenticate(&issued.token, &client).await.unwrap().unwrap();
+    assert!(second.session.last_seen_at > first.session.last_seen_at);
+    assert_eq!(second.session.origin.ip, client.ip);
+    assert_eq!(second.session.origin.user_agent, client.user_agent);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_with_a_grace_and_replaced_without() {
+    let (sessions, clock) = rig(Policy::default());
+    let first = sessions.create(Start::new(alice())).await.unwrap();
+    let mut due = Vec::new();
+    for _ in 0..3 {
+        clock.advance(minutes(20));
+        let known = sessions.authenticate(&first.token, &Client::default()).await.unwrap();
+        due.push(known.unwrap().renewal_due);
+    }
+    assert_eq!(due, [false, false, true]);
+    let second = sessions.rotate(&first.token, Rotation::Renewal).await.unwrap().unwrap();
+    assert_eq!(second.session.id, first.session.id);
+    let known = sessions.authenticate(&first.token, &Client::default()).await.unwrap().unwrap();
+    assert!(!known.renewal_due, "a token in its grace was renewed already");
+    let again = sessions.rotate(&first.token, Rotation::Renewal).await;
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    clock.advance(Duration::from_secs(30));
+    assert!(!let_in(&sessions, &first.token).await);
+    let third = sessions.rotate(&second.token, Rotation::Privilege).await.unwrap().unwrap();
+    assert!(!let_in(&sessions, &second.token).await);
+    assert!(let_in(&sessions, &third.token).await);
+    assert!(sessions.rotate(&second.token, Rotation::Privilege).await.unwrap().is_none());
+    assert!(sessions.end(&third.token).await.unwrap());
+    assert!(!sessions.end(&third.token).await.unwrap());
+}
+
+struct Passwords(Mutex<Option<&'static str>>);
+
+#[async_trait]
+impl AuthHash for Passwords {
+    async fn auth_hash(&self, _: &UserScope) -> Result<Option<Digest>> {
+        Ok(self.0.lock().unwrap().map(|password| Digest::of(password.as_bytes())))
+    }
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_all_sessions_but_the_one_that_changed_it() {
+    let (sessions, _) = rig(Policy::default());
+    let passwords = Arc::new(Passwords(Mutex::new(Some("old"))));
+    let sessions = sessions.with_auth_hash(passwords.clone());
+    let here = sessions.create(Start::new(alice())).await.unwrap();
+    let there = sessions.create(Start::new(alice())).await.unwrap();
+    assert!(let_in(&sessions, &here.token).await && let_in(&sessions, &there.token).await);
+    *passwords.0.lock().unwrap() = Some("new");
+    let here = sessions.rotate(&here.token, Rotation::Credentials).await.unwrap().unwrap();
+    assert!(let_in(&sessions, &here.token).await);
+    assert!(!let_in(&sessions, &there.token).await);
+    *passwords.0.lock().unwrap() = Some("old");
+    assert!(!let_in(&sessions, &there.token).await, "it was revoked, not only refused");
+    // Another rotation does not take the present password for granted.
+    *passwords.0.lock().unwrap() = Some("newest");
+    let here = sessions.rotate(&here.token, Rotation::Privilege).await.unwrap().unwrap();
+    assert!(!let_in(&sessions, &here.token).await);
+    let locked = sessions.create(Start::new(alice())).await.unwrap();
+    *passwords.0.lock().unwrap() = None;
+    assert!(!let_in(&sessions, &locked.token).await);
+}
+
+#[tokio::test]
+async fn the_cap_of_the_policy_holds() {
+    let cap = |when_full| Some(SessionCap { max: 2, when_full });
+    let (sessions, _) = rig(Policy { cap: cap(WhenFull::EvictOldest), ..Policy::default() });
+    let first = sessions.create(Start::new(alice())).await.unwrap();
+    sessions.create(Start::new(alice())).await.unwrap();
+    let third = sessions.create(Start::new(alice())).await.unwrap();
+    assert_eq!(third.evicted, [first.session.id]);
+    assert!(!let_in(&sessions, &first.token).await);
+    let (sessions, _) = rig(Policy { cap: cap(WhenFull::Refuse), ..Policy::default() });
+    sessions.create(Start::new(alice())).await.unwrap();
+    sessions.create(Start::new(alice())).await.unwrap();
+    let refused = sessions.create(Start::new(alice())).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(sessions.active_count(&alice().tenant).await.unwrap().value, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_merges_all_take_effect() {
+    let (sessions, _) = rig(Policy::default());
+    let issued = sessions.create(Start::new(alice()).data(json!({ "keep": 1 }))).await.unwrap();
+    let merges = (0..8).map(|n| {
+        let (sessions, token) = (sessions.clone(), issued.token.clone());
+        tokio::spawn(async move {
+            sessions.patch(&token, &json!({ format!("k{n}"): n })).await.unwrap().unwrap()
+        })
+    });
+    for merge in merges.collect::<Vec<_>>() {
+        merge.await.unwrap();
+    }
+    let session = sessions.find(&issued.token).await.unwrap().unwrap();
+    assert_eq!(session.version, 9);
+    assert_eq!(session.data.as_object().unwrap().len(), 9);
+    let bad = sessions.patch(&issued.token, &json!("\u{0}")).await.unwrap_err();
+    assert_eq!(bad.kind(), ErrorKind::Invalid);
+}
+
+/// A store whose first answer to a create, an update and a rotation is lost on the way.
+struct Lossy {
+    inner: MemorySessions,
+    losing: AtomicBool,
+}
+
+impl Lossy {
+    fn lose<T>(&self, answer: Result<T>) -> Result<T> {
+        if self.losing.swap(false, Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Timeout, "sessions.test", "lost"));
+        }
+        answer
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl SessionStore for Lossy {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+    async fn create(&self, session: NewSession, effects: Vec<Effect>) -> Result<Created> {
+        self.lose(self.inner.create(session, effects).await)
+    }
+    async fn find(&self, token: &TokenKey) -> Result<Option<Session>> {
+        self.inner.find(token).await
+    }
+    async fn touch(&self, token: &TokenKey, touch: Touch) -> Result<Option<Session>> {
+        self.inner.touch(token, touch).await
+    }
+    async fn update(
+        &self,
+        token: &TokenKey,
+        expected: u64,
+        data: Value,
+        op: OpId,
+        effects: Vec<Effect>,
+    ) -> Result<Option<Session>> {
+        self.lose(self.inner.update(token, expected, data, op, effects).await)
+    }
+    async fn rotate(&self, rotate: Rotate, effects: Vec<Effect>) -> Result<Option<Session>> {
+        self.lose(self.inner.rotate(rotate, effects).await)
+    }
+    async fn get(&self, owner: &UserScope, id: SessionId) -> Result<Option<Session>> {
+        self.inner.get(owner, id).await
+    }
+    async fn list(
+        &self,
+        owner: &UserScope,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Session>> {
+        self.inner.list(owner, cursor, limit).await
+    }
+    async fn list_by_cluster(
+        &self,
+        tenant: &Tenant,
+        cluster: &Name,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Session>> {
+        self.inner.list_by_cluster(tenant, cluster, cursor, limit).await
+    }
+    async fn list_by_correlation(
+        &self,
+        tenant: &Tenant,
+        correlation: &Name,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Session>> {
+        self.inner.list_by_correlation(tenant, correlation, cursor, limit).await
+    }
+    async fn revoke(&self, owner: &UserScope, id: SessionId, effects: Vec<Effect>) -> Result<bool> {
+        self.inner.revoke(owner, id, effects).await
+    }
+    async fn revoke_all(
+        &self,
+        owner: &UserScope,
+        except: Option<SessionId>,
+        effects: Vec<Effect>,
+    ) -> Result<u64> {
+        self.inner.revoke_all(owner, except, effects).await
+    }
+    async fn active_count(&self, tenant: &Tenant) -> Result<Count> {
+        self.inner.active_count(tenant).await
+    }
+    async fn sweep(&self, limit: Limit) -> Result<u64> {
+        self.inner.sweep(limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_loses_no_session() {
+    let clock = Arc::new(ManualClock::default());
+    let inner = MemorySessions::new(clock.clone(), MemoryOutbox::new(clock.clone()));
+    let store = Arc::new(Lossy { inner, losing: AtomicBool::new(true) });
+    let sessions = Sessions::new(store.clone(), clock, Policy::default()).unwrap();
+    let issued = sessions.create(Start::new(alice())).await.unwrap();
+    assert!(let_in(&sessions, &issued.token).await);
+    store.losing.store(true, Ordering::SeqCst);
+    let updated = sessions.update(&issued.token, 1, json!(7), vec![]).await.unwrap().unwrap();
+    assert_eq!((updated.version, updated.data), (2, json!(7)));
+    store.losing.store(true, Ordering::SeqCst);
+    let rotated = sessions.rotate(&issued.token, Rotation::Privilege).await.unwrap().unwrap();
+    assert!(let_in(&sessions, &rotated.token).await);
+    assert_eq!(sessions.active_count(&alice().tenant).await.unwrap().value, 1);
+}
