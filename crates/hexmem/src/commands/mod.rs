@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 pub(crate) mod graph;
 pub(crate) mod rag;
+mod session;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Answers of language models: what is cached, and what is not any more
     #[command(subcommand)]
     Cache(cache::Command),
+    /// Sessions of users and agents: start, look up, rotate, end
+    #[command(subcommand)]
+    Session(session::Command),
     /// Check the stores: do they open, answer, and look well?
     Doctor,
     /// Show the settings in force
@@ -64,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
         Command::Config(command) => config::run(&context, &command),
         Command::Graph(command) => graph::run(&context, command).await,
         Command::Rag(command) => rag::run(&context, command).await,
+        Command::Session(command) => session::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,
         Command::Completions(args) => completions::run(&args),
     }

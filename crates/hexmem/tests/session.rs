@@ -1,0 +1,140 @@
+//! `hexmem session`, as a script uses it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn hexmem(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hexmem"))
+        .current_dir(folder)
+        .arg("session")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have ended without reading.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn done(folder: &Path, arguments: &[&str]) -> String {
+    let output = hexmem(folder, arguments, "");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn document(folder: &Path, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--json"]].concat();
+    serde_json::from_str(&done(folder, &arguments)).unwrap()
+}
+
+/// What it says when it fails.
+fn failed(folder: &Path, arguments: &[&str], code: i32) -> String {
+    let output = hexmem(folder, arguments, "");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_session_from_its_start_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let alice = ["--user", "alice"];
+    let created = document(
+        at,
+        &[&["create", "--value", r#"{"role":"admin"}"#, "--cluster", "prod"], &alice[..]].concat(),
+    );
+    let (token, id) = (created["token"].as_str().unwrap(), created["id"].as_str().unwrap());
+
+    let shown = document(at, &["show", token]);
+    assert_eq!(shown["id"], id);
+    assert_eq!(shown["user"], "alice");
+    assert_eq!(shown["data"]["role"], "admin");
+    assert_eq!(document(at, &["show", id, "--user", "alice"]), shown);
+    let by_stdin = hexmem(at, &["show", "-", "--json"], &format!("{token}\n"));
+    assert_eq!(serde_json::from_slice::<Value>(&by_stdin.stdout).unwrap(), shown);
+    assert_eq!(document(at, &["list", "--user", "alice"]).as_array().unwrap().len(), 1);
+    assert_eq!(document(at, &["list", "--cluster", "prod"])[0]["id"], id);
+    assert_eq!(document(at, &["list"]), serde_json::json!([]));
+    let touched = document(at, &["touch", token]);
+    assert!(touched["last_seen_at"].as_str() > shown["last_seen_at"].as_str());
+
+    let rotated = document(at, &["rotate", token]);
+    let newer = rotated["token"].as_str().unwrap();
+    assert_eq!(rotated["id"], id);
+    failed(at, &["show", token], 1);
+    let kept = document(at, &["rotate", newer, "--grace", "1h"]);
+    assert_eq!(document(at, &["show", newer])["id"], id);
+    assert_eq!(document(at, &["revoke", kept["token"].as_str().unwrap()])["revoked"], 1);
+    assert_eq!(document(at, &["revoke", id, "--user", "alice"])["revoked"], 0);
+    failed(at, &["show", newer], 1);
+}
+
+#[test]
+fn the_token_alone_goes_to_stdout_and_only_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let output = hexmem(at, &["create"], "");
+    let token = String::from_utf8(output.stdout).unwrap();
+    let token = token.trim();
+    assert_eq!(token.lines().count(), 1);
+    let secret = token.rsplit('.').next().unwrap();
+    assert!(!String::from_utf8(output.stderr).unwrap().contains(secret));
+    for arguments in [&["show", token][..], &["list"], &["touch", token], &["revoke", "--all"]] {
+        assert!(!done(at, arguments).contains(secret), "{arguments:?}");
+    }
+    let said = failed(at, &["touch", token], 1);
+    assert!(said.contains("no such live session") && !said.contains(secret), "{said}");
+    let said = failed(at, &["show", &token[..token.len() - 1]], 1);
+    assert!(said.contains("neither a token") && !said.contains(&secret[..20]), "{said}");
+    for entry in std::fs::read_dir(at.join(".hexmem")).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!found, "the secret is on the disk");
+    }
+}
+
+#[test]
+fn a_cap_ends_the_oldest_or_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let first = document(at, &["create", "--max", "2"]);
+    document(at, &["create", "--max", "2"]);
+    let third = document(at, &["create", "--max", "2"]);
+    assert_eq!(third["evicted"], serde_json::json!([first["id"]]));
+    let said = failed(at, &["create", "--max", "2", "--when-full", "refuse"], 1);
+    assert!(said.contains("as many sessions as allowed"), "{said}");
+    assert_eq!(
+        document(at, &["revoke", "--all", "--except", third["id"].as_str().unwrap()])["revoked"],
+        1
+    );
+    assert_eq!(document(at, &["list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn wrong_usage_says_so_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    failed(at, &["create", "--idle", "soon"], 2);
+    failed(at, &["create", "--value", "{"], 2);
+    failed(at, &["create", "--max", "0"], 2);
+    failed(at, &["revoke"], 2);
+    failed(at, &["list", "--cluster", "a", "--correlation", "b"], 2);
+    let long = "x".repeat(100_000);
+    for text in ["", "x", "../../etc/passwd", "' OR 1=1 --", "\u{e9}", &long] {
+        failed(at, &["show", text], 1);
+    }
+    let said = failed(at, &["touch", "0193a8f2-5c1e-7d40-9b57-5a2f4de1c001"], 1);
+    assert!(said.contains("proves nothing"), "{said}");
+    let said = failed(at, &["create", "--idle", "9h"], 1);
+    assert!(said.contains("idle timeout is longer"), "{said}");
+    assert_eq!(document(at, &["list"]), serde_json::json!([]));
+}
