@@ -112,6 +112,8 @@ impl Stores {
     pub async fn graph(&self) -> Result<Arc<dyn GraphStore>> {
         match self.settings.graph.backend {
             Backend::Memory => Ok(self.memory.graph.clone()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => Ok(Arc::new(self.database().await?.graphs())),
             other => Err(missing("graph", other)),
         }
     }
@@ -140,6 +142,8 @@ impl Stores {
     pub async fn queue(&self) -> Result<Arc<dyn CommandQueue>> {
         match self.settings.queue.backend {
             Backend::Memory => Ok(self.memory.queue.clone()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => Ok(Arc::new(self.database().await?.queue())),
             other => Err(missing("queue", other)),
         }
     }

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod context;
 mod output;
+mod quickstart;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ use hexmem_ports::Result;
 
 use crate::cli::Cli;
 use crate::context::Context;
+use crate::quickstart;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ impl From<Outcome> for ExitCode {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Build the memory of a git repository, and ask it
+    Quickstart(quickstart::Args),
     /// Graph memory: facts, when they hold, and what they connect
     #[command(subcommand)]
     Graph(graph::Command),
@@ -65,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
     let context = Context::new(&cli)?;
     match cli.command {
         Command::Cache(command) => cache::run(&context, command).await,
+        Command::Quickstart(args) => quickstart::run(&context, args).await,
         Command::Config(command) => config::run(&context, &command),
         Command::Graph(command) => graph::run(&context, command).await,
         Command::Rag(command) => rag::run(&context, command).await,

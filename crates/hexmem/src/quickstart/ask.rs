@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hexmem_ports::{
-    AsOf, Direction, Edge, EdgeFilter, GraphId, GraphStore, Limit, Name, PAGE_LIMIT, Result, Timestamp, ValidAt,
+    AsOf, Direction, Edge, EdgeFilter, GraphId, GraphStore, Limit, Name, PAGE_LIMIT, Result,
+    Timestamp, ValidAt,
 };
 use serde::Serialize;
 
@@ -41,7 +42,12 @@ pub(crate) struct At {
 }
 
 /// Which files change together with `path`, and who changes them: two steps through the graph.
-pub(crate) async fn about_file(store: &dyn GraphStore, graph: &GraphId, path: &str, most: usize) -> Result<AboutFile> {
+pub(crate) async fn about_file(
+    store: &dyn GraphStore,
+    graph: &GraphId,
+    path: &str,
+    most: usize,
+) -> Result<AboutFile> {
     let file = file_id(path)?;
     let touching = edges(store, graph, vec![file.clone()], Direction::In, "touches").await?;
     let commits: Vec<Name> = touching.iter().map(|edge| edge.src.clone()).collect();
@@ -93,12 +99,18 @@ pub(crate) fn busiest_file(commits: &[Commit]) -> Option<String> {
     }
     let by_hand = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-        !(name.contains("lock") || name.contains("changelog") || name.ends_with(".snap") || name.ends_with(".min.js"))
+        !(name.contains("lock")
+            || name.contains("changelog")
+            || name.ends_with(".snap")
+            || name.ends_with(".min.js"))
     };
     let best = |paths: &mut dyn Iterator<Item = (&&str, &usize)>| {
-        paths.max_by_key(|(path, count)| (**count, std::cmp::Reverse(path.len()))).map(|(path, _)| (*path).to_owned())
+        paths
+            .max_by_key(|(path, count)| (**count, std::cmp::Reverse(path.len())))
+            .map(|(path, _)| (*path).to_owned())
     };
-    best(&mut touched.iter().filter(|(path, _)| by_hand(path))).or_else(|| best(&mut touched.iter()))
+    best(&mut touched.iter().filter(|(path, _)| by_hand(path)))
+        .or_else(|| best(&mut touched.iter()))
 }
 
 /// Two words to search for: the most frequent pair of neighbours in the subjects of the newest commits.
@@ -108,9 +120,28 @@ pub(crate) fn topic(commits: &[Commit]) -> Option<String> {
         let words: Vec<String> = commit
             .subject
             .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|word| word.chars().count() > 3 && word.chars().all(|c| c.is_alphabetic() || c == '_'))
+            .filter(|word| {
+                word.chars().count() > 3 && word.chars().all(|c| c.is_alphabetic() || c == '_')
+            })
             .map(str::to_lowercase)
-            .filter(|word| !matches!(word.as_str(), "merge" | "from" | "with" | "into" | "pull" | "request" | "branch" | "this" | "that" | "when" | "update" | "bump" | "release"))
+            .filter(|word| {
+                !matches!(
+                    word.as_str(),
+                    "merge"
+                        | "from"
+                        | "with"
+                        | "into"
+                        | "pull"
+                        | "request"
+                        | "branch"
+                        | "this"
+                        | "that"
+                        | "when"
+                        | "update"
+                        | "bump"
+                        | "release"
+                )
+            })
             .collect();
         let mut seen = BTreeSet::new();
         for pair in words.windows(2).filter(|pair| pair[0] != pair[1]) {
@@ -122,12 +153,23 @@ pub(crate) fn topic(commits: &[Commit]) -> Option<String> {
     top(pairs, 1).pop().map(|counted| counted.name)
 }
 
-async fn edges(store: &dyn GraphStore, graph: &GraphId, at: Vec<Name>, way: Direction, relation: &str) -> Result<Vec<Edge>> {
-    let filter = EdgeFilter { at: Some((at, way)), relations: vec![Name::new(relation)?], ..EdgeFilter::default() };
+async fn edges(
+    store: &dyn GraphStore,
+    graph: &GraphId,
+    at: Vec<Name>,
+    way: Direction,
+    relation: &str,
+) -> Result<Vec<Edge>> {
+    let filter = EdgeFilter {
+        at: Some((at, way)),
+        relations: vec![Name::new(relation)?],
+        ..EdgeFilter::default()
+    };
     let mut all = Vec::new();
     let mut cursor = None;
     loop {
-        let page = store.find_edges(graph, &filter, AsOf::ALL, cursor, Limit::new(PAGE_LIMIT)?).await?;
+        let page =
+            store.find_edges(graph, &filter, AsOf::ALL, cursor, Limit::new(PAGE_LIMIT)?).await?;
         all.extend(page.items);
         match page.next {
             Some(next) => cursor = Some(next),
@@ -142,7 +184,8 @@ fn plain(id: &Name) -> String {
 }
 
 fn top(counts: BTreeMap<String, usize>, most: usize) -> Vec<Counted> {
-    let mut counts: Vec<Counted> = counts.into_iter().map(|(name, count)| Counted { name, count }).collect();
+    let mut counts: Vec<Counted> =
+        counts.into_iter().map(|(name, count)| Counted { name, count }).collect();
     // Stable: equal counts stay in order of name.
     counts.sort_by_key(|counted| std::cmp::Reverse(counted.count));
     counts.truncate(most);
@@ -162,21 +205,33 @@ mod tests {
             at: Timestamp::from_micros(0).unwrap(),
             subject: subject.into(),
             body: String::new(),
-            files: files.iter().map(|(path, change)| FileChange { path: (*path).into(), change: *change }).collect(),
+            files: files
+                .iter()
+                .map(|(path, change)| FileChange { path: (*path).into(), change: *change })
+                .collect(),
         }
     }
 
     #[test]
     fn the_busiest_file_is_there_and_written_by_hand() {
-        let many = [("Cargo.lock", Change::Modified), ("gone.rs", Change::Modified), ("a.rs", Change::Modified)];
-        let commits = [commit("x", &many), commit("y", &many), commit("z", &[("gone.rs", Change::Removed)])];
+        let many = [
+            ("Cargo.lock", Change::Modified),
+            ("gone.rs", Change::Modified),
+            ("a.rs", Change::Modified),
+        ];
+        let commits =
+            [commit("x", &many), commit("y", &many), commit("z", &[("gone.rs", Change::Removed)])];
         assert_eq!(busiest_file(&commits).as_deref(), Some("a.rs"));
         assert_eq!(busiest_file(&[]), None);
     }
 
     #[test]
     fn the_topic_is_a_frequent_pair_of_words() {
-        let commits = [commit("Fix lease token check", &[]), commit("Check the lease token", &[]), commit("Other work", &[])];
+        let commits = [
+            commit("Fix lease token check", &[]),
+            commit("Check the lease token", &[]),
+            commit("Other work", &[]),
+        ];
         assert_eq!(topic(&commits).as_deref(), Some("lease token"));
         assert_eq!(topic(&[]), None);
     }

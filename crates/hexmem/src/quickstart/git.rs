@@ -56,12 +56,18 @@ impl Repository {
             if error.kind() == ErrorKind::Unavailable {
                 return error;
             }
-            Error::new(ErrorKind::NotFound, OP, "not a git repository; run it in one, or name one: hexmem quickstart PATH")
-                .with("path", path.display())
-                .caused_by(error)
+            Error::new(
+                ErrorKind::NotFound,
+                OP,
+                "not a git repository; run it in one, or name one: hexmem quickstart PATH",
+            )
+            .with("path", path.display())
+            .caused_by(error)
         })?;
         let root = PathBuf::from(String::from_utf8_lossy(&out).trim_end_matches('\n'));
-        let name = root.file_name().map_or_else(|| "repository".into(), |name| name.to_string_lossy().into_owned());
+        let name = root
+            .file_name()
+            .map_or_else(|| "repository".into(), |name| name.to_string_lossy().into_owned());
         Ok(Self { root, name })
     }
 
@@ -71,13 +77,27 @@ impl Repository {
         let format = "--format=%x01%H%x00%an%x00%ae%x00%ct%x00%s%x00%b%x00";
         let out = git(
             &self.root,
-            &["log", "-z", "--date-order", "--no-renames", "--name-status", &count, format, "HEAD", "--"],
+            &[
+                "log",
+                "-z",
+                "--date-order",
+                "--no-renames",
+                "--name-status",
+                &count,
+                format,
+                "HEAD",
+                "--",
+            ],
         )
         .await
         .map_err(|error| {
-            Error::new(ErrorKind::NotFound, OP, "the repository has no commits yet; commit something first")
-                .with("path", self.root.display())
-                .caused_by(error)
+            Error::new(
+                ErrorKind::NotFound,
+                OP,
+                "the repository has no commits yet; commit something first",
+            )
+            .with("path", self.root.display())
+            .caused_by(error)
         })?;
         let mut commits = parse(&out);
         commits.reverse();
@@ -101,7 +121,12 @@ async fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
         .output()
         .await
         .map_err(|error| {
-            Error::new(ErrorKind::Unavailable, OP, "cannot run git; install it and put it on the PATH").caused_by(error)
+            Error::new(
+                ErrorKind::Unavailable,
+                OP,
+                "cannot run git; install it and put it on the PATH",
+            )
+            .caused_by(error)
         })?;
     if output.status.success() {
         return Ok(output.stdout);
@@ -124,7 +149,10 @@ fn parse(out: &[u8]) -> Vec<Commit> {
         let Some(hash) = token.strip_prefix(&[1]) else { continue };
         let mut field = || tokens.next().map(text).unwrap_or_default();
         let (author, email, seconds, subject, body) = (field(), field(), field(), field(), field());
-        let at = seconds.parse::<i64>().ok().and_then(|s| Timestamp::from_micros(s.checked_mul(1_000_000)?));
+        let at = seconds
+            .parse::<i64>()
+            .ok()
+            .and_then(|s| Timestamp::from_micros(s.checked_mul(1_000_000)?));
         let mut files = Vec::new();
         while tokens.peek().is_some_and(|token| token.first() != Some(&1)) {
             let status = tokens.next().map(|token| token.trim_ascii_start().first().copied());
@@ -140,7 +168,15 @@ fn parse(out: &[u8]) -> Vec<Commit> {
         }
         // A commit without a readable time cannot be placed in a temporal graph.
         if let Some(at) = at {
-            commits.push(Commit { hash: text(hash), author, email, at, subject, body: body.trim().to_owned(), files });
+            commits.push(Commit {
+                hash: text(hash),
+                author,
+                email,
+                at,
+                subject,
+                body: body.trim().to_owned(),
+                files,
+            });
         }
     }
     commits
@@ -156,14 +192,19 @@ mod tests {
         let commits = parse(log);
         assert_eq!(commits.len(), 2);
         assert_eq!(commits[0].body, "Body\nmore");
-        assert_eq!(commits[0].files[0], FileChange { path: "a b.md".into(), change: Change::Added });
+        assert_eq!(
+            commits[0].files[0],
+            FileChange { path: "a b.md".into(), change: Change::Added }
+        );
         assert_eq!(commits[0].files[1].change, Change::Modified);
         assert!(commits[1].files.is_empty());
     }
 
     #[test]
     fn odd_bytes_do_no_harm() {
-        for log in [&b""[..], b"\0\0\0", b"\x01", b"\x01a\0b", b"garbage\0\x01a\0n\0e\x001\0s\0b\0\0\nA"] {
+        for log in
+            [&b""[..], b"\0\0\0", b"\x01", b"\x01a\0b", b"garbage\0\x01a\0n\0e\x001\0s\0b\0\0\nA"]
+        {
             let _ = parse(log);
         }
     }

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hexmem_ports::{EdgeDraft, EdgeId, Expect, GraphChange, NAME_LIMIT, Name, NodeDraft, Result, Timestamp};
+use hexmem_ports::{
+    EdgeDraft, EdgeId, Expect, GraphChange, NAME_LIMIT, Name, NodeDraft, Result, Timestamp,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -38,13 +40,25 @@ pub(crate) fn history(repository: &str, commits: &[Commit]) -> Result<History> {
     let mut spans: BTreeMap<&str, Span<'_>> = BTreeMap::new();
     let mut left_out = BTreeSet::new();
     let root = Name::new(format!("repository:{repository}"))?;
-    node(&mut nodes, root.clone(), "repository", json!({ "name": repository }), commits.first().map(|c| c.at))?;
+    node(
+        &mut nodes,
+        root.clone(),
+        "repository",
+        json!({ "name": repository }),
+        commits.first().map(|c| c.at),
+    )?;
     for commit in commits {
         let id = Name::new(format!("commit:{}", commit.short()))?;
         let author = Name::new(format!("author:{}", clipped(&commit.author)))?;
         let data = json!({ "subject": commit.subject, "at": commit.at });
         node(&mut nodes, id.clone(), "commit", data, Some(commit.at))?;
-        node(&mut nodes, author.clone(), "author", json!({ "name": commit.author }), Some(commit.at))?;
+        node(
+            &mut nodes,
+            author.clone(),
+            "author",
+            json!({ "name": commit.author }),
+            Some(commit.at),
+        )?;
         edges.push(edge(&author, "wrote", &id, Some(commit.at), None, commit)?);
         for file in &commit.files {
             if file.path.len() + 5 > NAME_LIMIT {
@@ -52,7 +66,13 @@ pub(crate) fn history(repository: &str, commits: &[Commit]) -> Result<History> {
                 continue;
             }
             let target = file_id(&file.path)?;
-            node(&mut nodes, target.clone(), "file", json!({ "path": file.path }), Some(commit.at))?;
+            node(
+                &mut nodes,
+                target.clone(),
+                "file",
+                json!({ "path": file.path }),
+                Some(commit.at),
+            )?;
             edges.push(edge(&id, "touches", &target, Some(commit.at), None, commit)?);
             match (file.change, spans.get(file.path.as_str())) {
                 (Change::Removed, Some(_)) => {
@@ -85,7 +105,9 @@ struct Span<'a> {
 impl Span<'_> {
     fn edge(&self, root: &Name, file: &Name, until: Option<Timestamp>) -> Result<GraphChange> {
         // Added and removed in one second, or by a clock set back: it never held.
-        let until = until.map(|until| self.from.map_or(until, |from| until.max(from.plus(std::time::Duration::from_secs(1)))));
+        let until = until.map(|until| {
+            self.from.map_or(until, |from| until.max(from.plus(std::time::Duration::from_secs(1))))
+        });
         edge(root, "holds", file, self.from, until, self.opened)
     }
 }
@@ -98,7 +120,13 @@ fn node(
     at: Option<Timestamp>,
 ) -> Result<()> {
     if !nodes.contains_key(&id) {
-        let draft = NodeDraft { id: id.clone(), kind: Name::new(kind)?, data, created_at: at, expect: Expect::Any };
+        let draft = NodeDraft {
+            id: id.clone(),
+            kind: Name::new(kind)?,
+            data,
+            created_at: at,
+            expect: Expect::Any,
+        };
         nodes.insert(id, GraphChange::PutNode(draft));
     }
     Ok(())
@@ -148,7 +176,10 @@ mod tests {
             at: Timestamp::from_micros(i64::from(n) * 1_000_000).unwrap(),
             subject: format!("commit {n}"),
             body: String::new(),
-            files: files.iter().map(|(path, change)| FileChange { path: (*path).into(), change: *change }).collect(),
+            files: files
+                .iter()
+                .map(|(path, change)| FileChange { path: (*path).into(), change: *change })
+                .collect(),
         }
     }
 
@@ -158,9 +189,11 @@ mod tests {
             .edges
             .iter()
             .filter_map(|change| match change {
-                GraphChange::PutEdge(edge) if edge.relation.as_str() == "holds" => {
-                    Some((edge.dst.to_string(), seconds(edge.valid_from), seconds(edge.valid_until)))
-                }
+                GraphChange::PutEdge(edge) if edge.relation.as_str() == "holds" => Some((
+                    edge.dst.to_string(),
+                    seconds(edge.valid_from),
+                    seconds(edge.valid_until),
+                )),
                 _ => None,
             })
             .collect();
@@ -192,10 +225,14 @@ mod tests {
         let commits = [commit(1, &[("a", Change::Added)]), commit(2, &[("a", Change::Removed)])];
         let (one, two) = (history("r", &commits).unwrap(), history("r", &commits).unwrap());
         assert_eq!(one.edges, two.edges);
-        let ids: BTreeSet<_> = one.edges.iter().map(|change| match change {
-            GraphChange::PutEdge(edge) => edge.id,
-            _ => unreachable!("only edges"),
-        }).collect();
+        let ids: BTreeSet<_> = one
+            .edges
+            .iter()
+            .map(|change| match change {
+                GraphChange::PutEdge(edge) => edge.id,
+                _ => unreachable!("only edges"),
+            })
+            .collect();
         assert_eq!(ids.len(), one.edges.len());
     }
 }

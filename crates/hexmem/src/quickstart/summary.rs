@@ -31,7 +31,9 @@ pub(crate) fn parts(files: &[String]) -> Vec<String> {
         let mut folders = file.split('/');
         let (first, second, third) = (folders.next(), folders.next(), folders.next());
         let part = match (first, second, third) {
-            (Some(top @ ("crates" | "packages" | "libs" | "apps")), Some(name), Some(_)) => format!("{top}/{name}"),
+            (Some(top @ ("crates" | "packages" | "libs" | "apps")), Some(name), Some(_)) => {
+                format!("{top}/{name}")
+            }
             (Some(top), Some(_), _) => top.to_owned(),
             _ => continue,
         };
@@ -52,9 +54,14 @@ pub(crate) fn summarise(root: &Path, files: &[String], part: &str) -> Summary {
         *kinds.entry(kind.to_owned()).or_default() += 1;
         let path = root.join(file);
         let small = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() < 1_000_000);
-        let Some(text) = small.then(|| std::fs::read_to_string(&path).ok()).flatten() else { continue };
+        let Some(text) = small.then(|| std::fs::read_to_string(&path).ok()).flatten() else {
+            continue;
+        };
         lines += text.lines().count();
-        let telling = name.eq_ignore_ascii_case("readme.md") || name == "lib.rs" || name == "main.rs" || name == "__init__.py";
+        let telling = name.eq_ignore_ascii_case("readme.md")
+            || name == "lib.rs"
+            || name == "main.rs"
+            || name == "__init__.py";
         if says.is_none() && telling {
             says = first_sentence(&text);
         }
@@ -86,7 +93,8 @@ mod tests {
 
     #[test]
     fn parts_are_folders_that_hold_something() {
-        let files = ["crates/a/src/lib.rs", "crates/a/Cargo.toml", "docs/x.md", "README.md", "src/main.rs"];
+        let files =
+            ["crates/a/src/lib.rs", "crates/a/Cargo.toml", "docs/x.md", "README.md", "src/main.rs"];
         let files: Vec<String> = files.map(String::from).into();
         assert_eq!(parts(&files), ["crates/a", "docs", "src"]);
     }
@@ -95,7 +103,10 @@ mod tests {
     fn the_first_sentence_skips_headings_and_badges() {
         let readme = "# Name\n\n[![badge](x)](y)\n\nStores things. And more.\n";
         assert_eq!(first_sentence(readme).as_deref(), Some("Stores things."));
-        assert_eq!(first_sentence("//! The clock\n//! of all. Yes.\n\nuse x;").as_deref(), Some("The clock of all."));
+        assert_eq!(
+            first_sentence("//! The clock\n//! of all. Yes.\n\nuse x;").as_deref(),
+            Some("The clock of all.")
+        );
         assert_eq!(first_sentence(""), None);
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::context::Context;
+pub(crate) use search::excerpt;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
