@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -265,6 +266,30 @@ mod linux {
         store.set(&bucket(), &name("after"), KvSet::new(vec![1; 20_000])).await.unwrap();
         assert!(database.inspect().await.unwrap().damage.is_empty());
         database.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_could_not_be_made_on_a_full_disk_is_made_once_there_is_space() {
+        let Some(disk) = Small::mount() else {
+            eprintln!("NOT RUN: this user may not mount a small file system");
+            return;
+        };
+        // Everything but so many KiB is taken.
+        for free in [0, 4, 16, 40, 100] {
+            let folder = disk.0.path().join(format!("{free}"));
+            let file = folder.join("x.db");
+            let ballast = disk.0.path().join("ballast");
+            let mut filler = fs::File::create(&ballast).unwrap();
+            while filler.write_all(&[1; 4_096]).is_ok() {}
+            let taken = filler.metadata().unwrap().len();
+            filler.set_len(taken - free * 1_024).unwrap();
+            let error = open(&file).await.expect_err("the disk is full");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+            fs::remove_file(&ballast).unwrap();
+            let store = open(&file).await.unwrap().key_value();
+            store.set(&bucket(), &name("k"), KvSet::new(*b"v")).await.unwrap();
+            fs::remove_dir_all(&folder).unwrap();
+        }
     }
 
     fn is_root() -> bool {
