@@ -283,11 +283,14 @@ mod linux {
             while filler.write_all(&[1; 4_096]).is_ok() {}
             let taken = filler.metadata().unwrap().len();
             filler.set_len(taken - free * 1_024).unwrap();
+            drop(filler);
             let error = open(&file).await.expect_err("the disk is full");
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
             fs::remove_file(&ballast).unwrap();
-            let store = open(&file).await.unwrap().key_value();
-            store.set(&bucket(), &name("k"), KvSet::new(*b"v")).await.unwrap();
+            let database = open(&file).await.unwrap();
+            database.key_value().set(&bucket(), &name("k"), KvSet::new(*b"v")).await.unwrap();
+            // A file that is still open would keep its space after it is removed.
+            database.close().await.unwrap();
             fs::remove_dir_all(&folder).unwrap();
         }
     }

@@ -145,7 +145,7 @@ impl KeyValueStore for MemoryKeyValue {
     ) -> Result<Vec<Result<u64>>> {
         check_kv_batch("key_value.set_many", writes.len())?;
         let (mut state, now) = self.lock();
-        let mut set = |(key, request)| state.set("key_value.set_many", bucket, &key, request, now);
+        let set = |(key, request)| state.set("key_value.set_many", bucket, &key, request, now);
         Ok(writes.into_iter().map(set).collect())
     }
 
