@@ -1,5 +1,7 @@
 //! The suite of the cache over a file, and what its statements cost.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;

@@ -22,12 +22,15 @@ mod rig;
 mod run;
 
 pub mod cache;
+pub mod clock;
+pub mod embed;
 pub mod graph;
 pub mod key_value;
 pub mod minimum;
 pub mod outbox;
 pub mod queue;
 pub mod records;
+pub mod rerank;
 pub mod sessions;
 pub mod vectors;
 

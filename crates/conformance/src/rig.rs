@@ -53,6 +53,32 @@ impl<F: Fn(Duration) + Send + Sync> TestClock for ManualTime<F> {
     }
 }
 
+/// A clock that nobody can move: letting time pass is waiting. For the machine's clock, and for servers that
+/// stamp with their own.
+pub fn real_time(clock: Arc<dyn Clock>, unit: Duration) -> Arc<dyn TestClock> {
+    Arc::new(RealTime { clock, unit })
+}
+
+struct RealTime {
+    clock: Arc<dyn Clock>,
+    unit: Duration,
+}
+
+#[async_trait]
+impl TestClock for RealTime {
+    fn unit(&self) -> Duration {
+        self.unit
+    }
+
+    async fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn advance(&self, units: u32) {
+        self.clock.sleep(self.unit * units).await;
+    }
+}
+
 /// A fresh store and what belongs to it.
 pub struct Rig<P: ?Sized> {
     /// The adapter's short name (`memory`, `sqlite`, ...), as the table prints it.
