@@ -251,18 +251,24 @@ impl<R: Read> Scanner<R> {
     }
 
     fn end(&mut self) -> Result<()> {
-        if self.token()?.is_some() {
-            return Err(self.fault("something follows the file's object"));
-        }
         let missing = match (self.header.nodes, self.header.edges) {
-            (true, Some(_)) => {
-                self.state = State::End;
-                return Ok(());
-            }
-            (false, _) => "`nodes`",
-            (true, None) => "`links` or `edges`",
+            (true, Some(_)) => None,
+            (false, _) => Some("`nodes`"),
+            (true, None) => Some("`links` or `edges`"),
         };
-        Err(self.fault(format!("the file is not node-link JSON: it has no {missing}")))
+        let more = self.token()?.is_some();
+        match (missing, more) {
+            (None, false) => {
+                self.state = State::End;
+                Ok(())
+            }
+            (None, true) => Err(self.fault("something follows the file's object")),
+            (Some(missing), more) => {
+                let lines = if more { "; it looks like JSON Lines, one object a line" } else { "" };
+                Err(self
+                    .fault(format!("the file is not node-link JSON: it has no {missing}{lines}")))
+            }
+        }
     }
 
     /// Parses a small value of the file's object.
@@ -455,6 +461,7 @@ mod tests {
             ("hello", "does not begin with"),
             ("{}", "no `nodes`"),
             ("{\"nodes\":[]}", "no `links` or `edges`"),
+            ("{\"id\":1} {\"id\":2}", "looks like JSON Lines"),
             ("{\"nodes\":{},\"links\":[]}", "`nodes` is not a list"),
             ("{\"nodes\":[],\"nodes\":[]}", "two lists `nodes`"),
             ("{\"nodes\":[],\"links\":[],\"edges\":[]}", "two lists of edges"),

@@ -283,11 +283,18 @@ pub(super) async fn no_node(
     operation: &'static str,
     id: &Name,
 ) -> Result<Error> {
-    let start: String = id.as_str().chars().take(4).collect();
-    let filter = NodeFilter { kinds: Vec::new(), prefix: Prefix::new(start)? };
-    let store = memory.store();
-    let page = store.find_nodes(memory.graph(), &filter, AsOf::ALL, None, Limit::new(5)?).await?;
-    let alike: Vec<String> = page.items.iter().map(|node| format!("`{}`", node.id)).collect();
+    let length = id.as_str().chars().count();
+    let mut alike: Vec<String> = Vec::new();
+    for shared in [length * 3 / 4, length / 2, 2] {
+        let start: String = id.as_str().chars().take(shared).collect();
+        let filter = NodeFilter { kinds: Vec::new(), prefix: Prefix::new(start)? };
+        let few = Limit::new(5)?;
+        let page = memory.store().find_nodes(memory.graph(), &filter, AsOf::ALL, None, few).await?;
+        alike = page.items.iter().map(|node| format!("`{}`", node.id)).collect();
+        if !alike.is_empty() {
+            break;
+        }
+    }
     let error = Error::new(
         ErrorKind::NotFound,
         operation,
