@@ -71,11 +71,14 @@ fn offset(text: &str) -> std::result::Result<i32, String> {
         Some(("-", rest)) => (-1, rest),
         _ => return Err(wrong()),
     };
-    let digits: String = rest.chars().filter(|c| *c != ':').collect();
-    let all_digits = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
-    let whole: i32 = digits.parse().map_err(|_| wrong())?;
-    let (hours, minutes) = (whole / 100, whole % 100);
-    if !all_digits || hours > 23 || minutes > 59 {
+    let two = |part: &str| {
+        let digits = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse::<i32>().ok().filter(|_| digits).ok_or_else(wrong)
+    };
+    let (hours, minutes) =
+        rest.split_once(':').or_else(|| rest.split_at_checked(2)).ok_or_else(wrong)?;
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    if hours > 23 || minutes > 59 {
         return Err(wrong());
     }
     Ok(sign * (hours * 60 + minutes))
