@@ -1,5 +1,7 @@
 //! The suite of the queue over a file, and what its statements cost.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;
