@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod doctor;
 pub(crate) mod graph;
+pub(crate) mod queue;
 pub(crate) mod rag;
 mod session;
 
@@ -51,6 +52,19 @@ pub(crate) enum Command {
     /// Sessions of users and agents: start, look up, rotate, end
     #[command(subcommand)]
     Session(session::Command),
+    /// Commands for workers: push, lease, acknowledge, inspect
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// Run a program for each command of a queue, until Ctrl-C
+    #[command(after_help = "Examples:
+  hexmem work jobs -- jq .n                 payload on standard input, result from standard output
+  hexmem work jobs --concurrency 4 --visibility 2m -- ./summarise
+  hexmem work jobs --until-empty -- cat
+
+Exit 0 completes the command with what the program printed. Exit 65 sends it to the dead letters; any other
+failure is tried again after the command's backoff. HEXMEM_COMMAND_ID, HEXMEM_ATTEMPT and HEXMEM_QUEUE are set.
+Commands are delivered at least once: a program may see one again, under the same id. Ctrl-C hands back what runs.")]
+    Work(queue::WorkArgs),
     /// Check the stores: do they open, answer, and look well?
     Doctor,
     /// Show the settings in force
@@ -71,6 +85,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
         Command::Quickstart(args) => quickstart::run(&context, args).await,
         Command::Config(command) => config::run(&context, &command),
         Command::Graph(command) => graph::run(&context, command).await,
+        Command::Queue(command) => queue::run(&context, command).await,
+        Command::Work(args) => queue::work(&context, args).await,
         Command::Rag(command) => rag::run(&context, command).await,
         Command::Session(command) => session::run(&context, command).await,
         Command::Doctor => doctor::run(&context).await,
