@@ -73,7 +73,7 @@ impl Collection {
 
     /// A document with its text. `None` when it is not there.
     ///
-    /// `Corrupt` when chunks are missing (an ingest was cut off): ingest it again.
+    /// `Corrupt` when chunks are missing or of another text (an ingest was cut off): ingest it again.
     pub async fn document(&self, id: &str) -> Result<Option<StoredDocument>> {
         let Some(first) = self.first(id).await? else { return Ok(None) };
         let ids: Vec<PointId> = (0..first.chunks).map(|n| point_id(&self.id, id, n)).collect();
@@ -87,10 +87,19 @@ impl Collection {
                     )
                     .with("document", &first.document));
                 };
-                payloads.push(Payload::read(*id, point.payload)?);
+                let payload = Payload::read(*id, point.payload)?;
+                if payload.hash != first.hash {
+                    return Err(Error::corrupt(
+                        "rag.document",
+                        "a chunk is of another text; ingest the document again",
+                    )
+                    .with("document", &first.document)
+                    .with("chunk", payload.chunk));
+                }
+                payloads.push((payload.start, payload.source_text()));
             }
         }
-        let text = rebuild(payloads.iter().map(|payload| (payload.start, payload.text.as_str())))?;
+        let text = rebuild(payloads.iter().map(|(start, text)| (*start, text.as_str())))?;
         Ok(Some(StoredDocument { info: first.into(), text }))
     }
 
@@ -100,12 +109,16 @@ impl Collection {
         // The first chunk last, so that a removal cut off can be repeated.
         let mut ids: Vec<PointId> =
             (0..first.chunks).rev().map(|n| point_id(&self.id, id, n)).collect();
-        while !ids.is_empty() {
-            let rest = ids.split_off(ids.len().min(5_000));
-            self.store().delete(&self.id, &ids).await?;
-            ids = rest;
-        }
+        self.remove(&mut ids).await?;
         Ok(true)
+    }
+
+    /// Removes points, in order, and empties the list.
+    pub(super) async fn remove(&self, ids: &mut Vec<PointId>) -> Result<()> {
+        for part in std::mem::take(ids).chunks(5_000) {
+            self.store().delete(&self.id, part).await?;
+        }
+        Ok(())
     }
 
     async fn first(&self, id: &str) -> Result<Option<Payload>> {

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use hexmem_ports::{Digest, EmbedMode, Error, Filter, Limit, PAGE_LIMIT, Point, PointId, Result};
+use hexmem_ports::{
+    Digest, EmbedMode, Error, ErrorKind, Filter, Limit, PAGE_LIMIT, Point, PointId, Result,
+    check_json,
+};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::point::{Payload, point_id};
 use super::{Collection, DENSE, SPARSE, fixed, to_json};
 use crate::analyse::{Side, TermCounts};
 use crate::bm25::TITLE_WEIGHT;
-use crate::chunk::{Chunk, Chunking};
+use crate::chunk::{Chunk, Chunking, Strategy};
 
 /// A document to be ingested.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +58,7 @@ pub struct Ingested {
     pub updated: u64,
     /// Documents that were there as they are.
     pub unchanged: u64,
-    /// Documents without text: nothing of them is kept.
+    /// Documents without text and title: nothing of them is kept.
     pub empty: u64,
     /// Documents removed because their source is gone.
     pub removed: u64,
@@ -75,24 +78,22 @@ impl Ingested {
     }
 }
 
-/// Chunks written in one call to the store.
+/// Chunks that gather before they are written.
 const BATCH: usize = 2_000;
+/// Chunks written in one call to the store, at most: what a store takes.
+const MOST: usize = 10_000;
+/// The largest text of one chunk, in bytes: its payload stays below the limit of JSON.
+const CHUNK_LIMIT: usize = 8 * 1024 * 1024;
 
 impl Collection {
     /// Ingests documents. Each replaces exactly its own chunks; one that is there as it is costs a look. When it is cut
-    /// off, what was written stays, and a repeat goes on.
+    /// off, what was written stays, and a repeat finishes it. Of one document there is one ingest at a time.
     ///
-    /// `Invalid` names the document; those before it are ingested.
+    /// `Invalid` names the document, and nothing of the list is ingested. `Unsupported` when the collection has
+    /// dense vectors and there is no embedder.
     pub async fn ingest(&self, documents: Vec<Document>) -> Result<Ingested> {
+        self.check_all(&documents)?;
         let mut report = Ingested::default();
-        let mut seen = HashSet::new();
-        for document in &documents {
-            self.check(document)?;
-            if !seen.insert(document.id.as_str()) {
-                return Err(Error::invalid("rag.ingest", "a document id is given twice")
-                    .with("document", &document.id));
-            }
-        }
         let mut points = Vec::new();
         let mut surplus = Vec::new();
         for part in documents.chunks(1_000) {
@@ -100,20 +101,25 @@ impl Collection {
             let known = self.store().get(&self.id, &firsts).await?;
             for ((document, first), known) in part.iter().zip(firsts).zip(known) {
                 let known = known.map(|point| Payload::read(first, point.payload)).transpose()?;
-                let hash = self.hash(document)?;
+                let hash = hash(document)?;
                 if known.as_ref().is_some_and(|payload| payload.hash == hash) {
                     report.unchanged += 1;
                     continue;
                 }
-                let chunks = document.chunking.chunks(&document.text)?;
+                let chunks = cut(document)?;
                 let before = known.as_ref().map_or(0, |payload| payload.chunks);
-                surplus.extend((chunks.len()..before).map(|n| point_id(&self.id, &document.id, n)));
+                // The first chunk goes last: without it nobody knows of the others.
+                let gone = (chunks.len()..before).rev();
+                surplus.extend(gone.map(|n| point_id(&self.id, &document.id, n)));
                 match (chunks.is_empty(), &known) {
                     (true, _) => report.empty += 1,
                     (false, Some(_)) => report.updated += 1,
                     (false, None) => report.added += 1,
                 }
                 report.chunks += chunks.len() as u64;
+                if chunks.len() > MOST - BATCH {
+                    self.announce(document, &chunks, before).await?;
+                }
                 // The first chunk carries the hash and goes last, so that a cut ingest is seen as unfinished.
                 points.extend(self.points(document, &hash, &chunks)?.into_iter().rev());
                 if points.len() >= BATCH {
@@ -125,8 +131,12 @@ impl Collection {
         Ok(report)
     }
 
-    /// Removes the documents that an earlier ingest brought from `root` and that are not among `present`.
-    pub async fn remove_missing(&self, root: &str, present: &HashSet<String>) -> Result<u64> {
+    /// Removes the documents that an earlier ingest brought from `root` and that are not `present` any more.
+    pub async fn remove_missing(
+        &self,
+        root: &str,
+        present: impl Fn(&str) -> bool + Send,
+    ) -> Result<u64> {
         let field = |path: &str, value: Value| {
             Ok::<_, Error>(Filter::Eq(hexmem_ports::FieldPath::new(path)?, value))
         };
@@ -138,7 +148,7 @@ impl Collection {
                 self.store().scroll(&self.id, &firsts, cursor, Limit::new(PAGE_LIMIT)?).await?;
             for point in page.items {
                 let payload = Payload::read(point.id, point.payload)?;
-                if !present.contains(&payload.document) {
+                if !present(&payload.document) {
                     removed += u64::from(self.delete(&payload.document).await?);
                 }
             }
@@ -149,31 +159,40 @@ impl Collection {
         }
     }
 
-    fn check(&self, document: &Document) -> Result<()> {
-        hexmem_ports::Name::new(&document.id).map_err(|error| {
-            Error::invalid("rag.ingest", "a document id is 1 to 1,024 bytes without NUL")
-                .with("document", document.id.chars().take(64).collect::<String>().escape_debug())
-                .caused_by(error)
-        })?;
-        if document.text.len() > TEXT_LIMIT {
-            return Err(Error::invalid("rag.ingest", "a document is longer than 64 MiB; split it")
-                .with("document", &document.id)
-                .with("bytes", document.text.len()));
+    fn check_all(&self, documents: &[Document]) -> Result<()> {
+        if let (Some(space), None) = (&self.space, &self.rag.embedder) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "rag.ingest",
+                format!("the collection holds vectors of {space}; configure that embedder"),
+            )
+            .with("collection", &self.id));
         }
-        document.chunking.check()
+        let mut seen = HashSet::new();
+        for document in documents {
+            check(document)?;
+            if !seen.insert(document.id.as_str()) {
+                return Err(Error::invalid("rag.ingest", "a document id is given twice")
+                    .with("document", &document.id));
+            }
+        }
+        Ok(())
     }
 
-    /// SHA-256 of everything that the document's points are made from.
-    fn hash(&self, document: &Document) -> Result<String> {
-        let described = to_json(&(
-            &document.title,
-            &document.metadata,
-            document.chunking,
-            &document.root,
-            self.dense,
-        ))?;
-        let described = described.to_string();
-        Ok(Digest::of_parts([document.text.as_bytes(), described.as_bytes()]).to_hex())
+    /// Writes a first chunk that says how many there may be, before those of a document that needs more than one
+    /// call: cut off in between, the next ingest knows what to remove.
+    async fn announce(&self, document: &Document, chunks: &[Chunk], before: usize) -> Result<()> {
+        let unfinished = self.points(document, "", chunks.get(..1).unwrap_or_default())?;
+        let most = chunks.len().max(before);
+        let points = unfinished
+            .into_iter()
+            .map(|mut point| {
+                point.sparse.clear();
+                point.payload["chunks"] = most.into();
+                point
+            })
+            .collect();
+        self.store().upsert(&self.id, points).await
     }
 
     fn points(&self, document: &Document, hash: &str, chunks: &[Chunk]) -> Result<Vec<Point>> {
@@ -192,6 +211,7 @@ impl Collection {
                     start: chunk.start,
                     end: chunk.end,
                     text: without_nul(&chunk.text),
+                    nul: chunk.text.match_indices('\0').map(|(at, _)| at).collect(),
                     title: without_nul(&document.title),
                     context: chunk.context.iter().map(|heading| without_nul(heading)).collect(),
                     hash: hash.to_owned(),
@@ -211,12 +231,9 @@ impl Collection {
     /// Embeds and writes what has gathered. Surplus chunks of the old texts go first: a reader may miss them for a moment, and
     /// never finds a chunk of a text that is gone.
     async fn write(&self, points: &mut Vec<Point>, surplus: &mut Vec<PointId>) -> Result<()> {
-        if !surplus.is_empty() {
-            self.store().delete(&self.id, surplus).await?;
-            surplus.clear();
-        }
+        self.remove(surplus).await?;
         let mut points = std::mem::take(points);
-        if let (true, Some(embedder)) = (self.dense, &self.rag.embedder) {
+        if let (true, Some(embedder)) = (self.space.is_some(), &self.rag.embedder) {
             let texts = points
                 .iter()
                 .map(|point| {
@@ -229,14 +246,57 @@ impl Collection {
                 point.dense.insert(fixed(DENSE)?, vector);
             }
         }
-        let most = usize::try_from(PAGE_LIMIT).unwrap_or(BATCH);
         while !points.is_empty() {
-            let rest = points.split_off(points.len().min(most));
+            let rest = points.split_off(points.len().min(MOST));
             self.store().upsert(&self.id, points).await?;
             points = rest;
         }
         Ok(())
     }
+}
+
+fn check(document: &Document) -> Result<()> {
+    let shown = || document.id.chars().take(64).collect::<String>().escape_debug().to_string();
+    hexmem_ports::Name::new(&document.id).map_err(|error| {
+        Error::invalid("rag.ingest", "a document id is 1 to 1,024 bytes without NUL")
+            .with("document", shown())
+            .caused_by(error)
+    })?;
+    if document.text.len() > TEXT_LIMIT {
+        return Err(Error::invalid("rag.ingest", "a document is longer than 64 MiB; split it")
+            .with("document", &document.id)
+            .with("bytes", document.text.len()));
+    }
+    let chunking = document.chunking;
+    let bounded = chunking.strategy != Strategy::Whole && chunking.size <= CHUNK_LIMIT / 4;
+    if !bounded && document.text.len() > CHUNK_LIMIT {
+        return Err(Error::invalid(
+            "rag.ingest",
+            "a chunk may be longer than 8 MiB; cut it smaller",
+        )
+        .with("document", &document.id)
+        .with("bytes", document.text.len()));
+    }
+    check_json("rag.ingest", &json!({ "metadata": document.metadata, "root": document.root }))
+        .map_err(|error| error.with("document", &document.id))?;
+    chunking.check()
+}
+
+/// SHA-256 of everything that the document's points are made from.
+fn hash(document: &Document) -> Result<String> {
+    let described =
+        to_json(&(&document.title, &document.metadata, document.chunking, &document.root))?;
+    let described = described.to_string();
+    Ok(Digest::of_parts([document.text.as_bytes(), described.as_bytes()]).to_hex())
+}
+
+/// The chunks of a document. One that has a title alone is found by it: it has one chunk without text.
+fn cut(document: &Document) -> Result<Vec<Chunk>> {
+    let mut chunks = document.chunking.chunks(&document.text)?;
+    if chunks.is_empty() && !document.title.trim().is_empty() {
+        chunks.push(Chunk { index: 0, start: 0, end: 0, text: String::new(), context: Vec::new() });
+    }
+    Ok(chunks)
 }
 
 /// What an embedder sees of a chunk.

@@ -12,8 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use hexmem_ports::{
-    CollectionId, CollectionSpec, DenseSpec, Distance, Embedder, Error, FieldKind, FieldPath, Name,
-    Prefix, Result, SparseSpec, Tenant, VectorStore, Weighting,
+    CollectionId, CollectionSpec, DenseSpec, Distance, Embedder, EmbeddingSpace, Error, FieldKind,
+    FieldPath, Name, Prefix, Result, SparseSpec, Tenant, VectorStore, Weighting,
 };
 use hexmem_ports::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,8 @@ pub struct Collection {
     id: CollectionId,
     analyzer: Arc<Analyzer>,
     bm25: Bm25,
-    dense: bool,
+    /// The space of its dense vectors, if it has some.
+    space: Option<EmbeddingSpace>,
 }
 
 impl Rag {
@@ -164,9 +165,9 @@ impl Rag {
                 .with("collection", id));
             }
         }
-        let dense = dense.is_some() && self.embedder.is_some();
+        let space = dense.map(|spec| spec.space.clone());
         let analyzer = Arc::new(Analyzer::new(stamp.analysis));
-        Ok(Some(Collection { rag: self.clone(), id, analyzer, bm25: stamp.bm25, dense }))
+        Ok(Some(Collection { rag: self.clone(), id, analyzer, bm25: stamp.bm25, space }))
     }
 
     /// The collections of a tenant.
@@ -192,9 +193,9 @@ impl Collection {
         &self.id
     }
 
-    /// Whether dense and hybrid search work.
+    /// Whether dense and hybrid search work: it has dense vectors, and there is an embedder.
     pub fn has_dense(&self) -> bool {
-        self.dense
+        self.space.is_some() && self.rag.embedder.is_some()
     }
 
     fn store(&self) -> &dyn VectorStore {

@@ -20,7 +20,11 @@ pub(super) struct Payload {
     /// Byte offsets in the document.
     pub(super) start: usize,
     pub(super) end: usize,
+    /// With a space for each NUL, which the JSON of stores cannot hold.
     pub(super) text: String,
+    /// Where the text has a NUL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) nul: Vec<usize>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) title: String,
     /// The headings above it.
@@ -37,6 +41,23 @@ pub(super) struct Payload {
 }
 
 impl Payload {
+    /// The chunk's text as it stood in the document.
+    pub(super) fn source_text(&self) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        let mut from = 0;
+        for &at in &self.nul {
+            let (Some(before), Some(" ")) = (self.text.get(from..at), self.text.get(at..=at))
+            else {
+                break;
+            };
+            text.push_str(before);
+            text.push('\0');
+            from = at + 1;
+        }
+        text.push_str(self.text.get(from..).unwrap_or_default());
+        text
+    }
+
     pub(super) fn read(id: PointId, payload: Value) -> Result<Self> {
         serde_json::from_value(payload).map_err(|error| {
             Error::corrupt(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hexmem_ports::{
-    Accuracy, EmbedMode, Error, FieldPath, Filter, Found, Limit, PointId, Result, SparseVector,
-    VectorQuery, VectorSearch,
+    Accuracy, EmbedMode, Error, FieldPath, Filter, Found, Limit, PAGE_LIMIT, PointId, Result,
+    SparseVector, VectorQuery, VectorSearch,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -87,8 +87,9 @@ impl Collection {
     ///
     /// `Unsupported` when the mode needs an embedder that is not there.
     pub async fn search(&self, question: &str, options: &SearchOptions) -> Result<Vec<Hit>> {
-        let mode = options.mode.unwrap_or(if self.dense { Mode::Hybrid } else { Mode::Sparse });
-        if mode != Mode::Sparse && !self.dense {
+        let mode =
+            options.mode.unwrap_or(if self.has_dense() { Mode::Hybrid } else { Mode::Sparse });
+        if mode != Mode::Sparse && !self.has_dense() {
             return Err(Error::new(
                 hexmem_ports::ErrorKind::Unsupported,
                 "rag.search",
@@ -145,7 +146,8 @@ impl Collection {
         let vector = fixed(SPARSE)?;
         if let Some(feedback) = options.feedback.filter(|_| values.indices().len() > 1) {
             let first = VectorQuery::Sparse { vector: vector.clone(), values: values.clone() };
-            let limit = Limit::new(u32::try_from(feedback.hits).unwrap_or(u32::MAX).max(1))?;
+            let hits = u32::try_from(feedback.hits).unwrap_or(PAGE_LIMIT).clamp(1, PAGE_LIMIT);
+            let limit = Limit::new(hits)?;
             let best = self.run(first, filter.clone(), limit, None).await?;
             let ids: Vec<PointId> = best.iter().map(|found| found.id).collect();
             let points = self.store().get(&self.id, &ids).await?;

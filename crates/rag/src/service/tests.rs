@@ -1,1 +1,6 @@
-//! Tests of the service.
+//! Tests of the service on in-process stores.
+
+mod ask;
+mod cut_off;
+mod keep;
+mod world;
