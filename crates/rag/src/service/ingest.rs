@@ -28,7 +28,8 @@ pub struct Document {
     pub metadata: Map<String, Value>,
     /// How it is cut.
     pub chunking: Chunking,
-    /// The place it comes from, if [`Collection::remove_missing`] is to know it.
+    /// The place it comes from, if [`Collection::remove_missing`] is to know it. `None` keeps the one that an earlier
+    /// ingest gave.
     pub root: Option<String>,
 }
 
@@ -101,7 +102,9 @@ impl Collection {
             let known = self.store().get(&self.id, &firsts).await?;
             for ((document, first), known) in part.iter().zip(firsts).zip(known) {
                 let known = known.map(|point| Payload::read(first, point.payload)).transpose()?;
-                let hash = hash(document)?;
+                let root = document.root.as_deref();
+                let root = root.or(known.as_ref().and_then(|payload| payload.root.as_deref()));
+                let hash = hash(document, root)?;
                 if known.as_ref().is_some_and(|payload| payload.hash == hash) {
                     report.unchanged += 1;
                     continue;
@@ -118,10 +121,10 @@ impl Collection {
                 }
                 report.chunks += chunks.len() as u64;
                 if chunks.len() > MOST - BATCH {
-                    self.announce(document, &chunks, before).await?;
+                    self.announce(document, root, &chunks, before).await?;
                 }
                 // The first chunk carries the hash and goes last, so that a cut ingest is seen as unfinished.
-                points.extend(self.points(document, &hash, &chunks)?.into_iter().rev());
+                points.extend(self.points(document, root, &hash, &chunks)?.into_iter().rev());
                 if points.len() >= BATCH {
                     self.write(&mut points, &mut surplus).await?;
                 }
@@ -181,8 +184,14 @@ impl Collection {
 
     /// Writes a first chunk that says how many there may be, before those of a document that needs more than one
     /// call: cut off in between, the next ingest knows what to remove.
-    async fn announce(&self, document: &Document, chunks: &[Chunk], before: usize) -> Result<()> {
-        let unfinished = self.points(document, "", chunks.get(..1).unwrap_or_default())?;
+    async fn announce(
+        &self,
+        document: &Document,
+        root: Option<&str>,
+        chunks: &[Chunk],
+        before: usize,
+    ) -> Result<()> {
+        let unfinished = self.points(document, root, "", chunks.get(..1).unwrap_or_default())?;
         let most = chunks.len().max(before);
         let points = unfinished
             .into_iter()
@@ -195,7 +204,13 @@ impl Collection {
         self.store().upsert(&self.id, points).await
     }
 
-    fn points(&self, document: &Document, hash: &str, chunks: &[Chunk]) -> Result<Vec<Point>> {
+    fn points(
+        &self,
+        document: &Document,
+        root: Option<&str>,
+        hash: &str,
+        chunks: &[Chunk],
+    ) -> Result<Vec<Point>> {
         chunks
             .iter()
             .map(|chunk| {
@@ -215,7 +230,7 @@ impl Collection {
                     title: without_nul(&document.title),
                     context: chunk.context.iter().map(|heading| without_nul(heading)).collect(),
                     hash: hash.to_owned(),
-                    root: document.root.clone(),
+                    root: root.map(ToOwned::to_owned),
                     metadata: document.metadata.clone(),
                 };
                 let mut sparse = BTreeMap::new();
@@ -283,9 +298,8 @@ fn check(document: &Document) -> Result<()> {
 }
 
 /// SHA-256 of everything that the document's points are made from.
-fn hash(document: &Document) -> Result<String> {
-    let described =
-        to_json(&(&document.title, &document.metadata, document.chunking, &document.root))?;
+fn hash(document: &Document, root: Option<&str>) -> Result<String> {
+    let described = to_json(&(&document.title, &document.metadata, document.chunking, root))?;
     let described = described.to_string();
     Ok(Digest::of_parts([document.text.as_bytes(), described.as_bytes()]).to_hex())
 }

@@ -14,7 +14,7 @@ pub(super) struct Source {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Walks `path`. Links to folders are not followed.
+/// Walks `path`. Links to files are read, links to folders are not followed: they may form a loop.
 pub(super) fn walk(path: &Path) -> Result<Source> {
     let failed = |error: std::io::Error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound {
@@ -53,11 +53,16 @@ pub(super) fn walk(path: &Path) -> Result<Source> {
             let kind = entry.file_type().map_err(unreadable)?;
             if kind.is_dir() {
                 folders.push(entry.path());
-            } else if kind.is_file() {
+            } else if kind.is_file() || (kind.is_symlink() && is_file(&entry.path())) {
                 files.push(entry.path());
             }
         }
     }
     files.sort();
     Ok(Source { root, is_folder: true, files })
+}
+
+/// Whether a link leads to a regular file. One that leads nowhere is none.
+fn is_file(link: &Path) -> bool {
+    std::fs::metadata(link).is_ok_and(|meta| meta.is_file())
 }

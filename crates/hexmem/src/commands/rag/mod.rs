@@ -213,9 +213,11 @@ async fn delete(context: &Context, documents: &[String], id: CollectionId) -> Re
     Ok(Outcome::Done)
 }
 
-/// A path as errors and ids show it.
+/// A path as errors and ids show it: `./a` is `a`.
 fn shown(path: &std::path::Path) -> String {
-    path.to_string_lossy().into_owned()
+    let short: PathBuf =
+        path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
+    short.to_string_lossy().into_owned()
 }
 
 /// Paths, at least one.

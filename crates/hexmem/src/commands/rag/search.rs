@@ -1,9 +1,10 @@
 //! `hexmem rag search`
 
-use hexmem_ports::{Error, Filter, Limit, Result};
+use hexmem_ports::{Filter, Limit, Result};
 use hexmem_rag::{Hit, SearchOptions};
 
 use super::{CollectionArg, ModeArg, existing};
+use crate::arguments;
 use crate::commands::Outcome;
 use crate::context::Context;
 
@@ -14,14 +15,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     collection: CollectionArg,
     /// At most this many hits
-    #[arg(short = 'k', default_value_t = 10)]
+    #[arg(short = 'k', default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// Which signals rank [default: hybrid where the collection has dense vectors, else sparse]
     #[arg(long)]
     mode: Option<ModeArg>,
     /// Only documents whose metadata pass this filter, as JSON
-    #[arg(long, value_name = "JSON")]
-    filter: Option<String>,
+    #[arg(long, value_name = "JSON", value_parser = filter)]
+    filter: Option<Filter>,
     /// Only scores of at least this
     #[arg(long, value_name = "SCORE")]
     min_score: Option<f32>,
@@ -31,21 +32,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
-    let filter = match &args.filter {
-        None => Filter::all(),
-        Some(text) => {
-            let value = serde_json::from_str(text).map_err(|error| {
-                Error::invalid("rag.search", "the filter is not JSON")
-                    .with("filter", text)
-                    .caused_by(error)
-            })?;
-            Filter::parse(&value)?
-        }
-    };
     let mut options = SearchOptions {
         limit: Limit::new(args.limit)?,
         mode: args.mode.map(Into::into),
-        filter,
+        filter: args.filter.unwrap_or_else(Filter::all),
         min_score: args.min_score,
         ..SearchOptions::default()
     };
@@ -56,6 +46,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let hits = collection.search(&args.query, &options).await?;
     context.emit(&hits, || text(&hits))?;
     Ok(Outcome::Done)
+}
+
+fn filter(text: &str) -> std::result::Result<Filter, String> {
+    Filter::parse(&arguments::json(text)?).map_err(|error| error.to_string())
 }
 
 /// Hits for people.
@@ -73,8 +67,9 @@ pub(crate) fn text(hits: &[Hit]) -> String {
     text
 }
 
-/// The first `most` characters on one line.
+/// The first `most` characters on one line, without what would move a terminal.
 pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    let text = text.replace(char::is_control, " ");
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= most {
         return line;

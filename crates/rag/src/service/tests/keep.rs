@@ -174,6 +174,9 @@ async fn what_is_missing_at_its_root_goes() {
     collection.ingest(list).await.unwrap();
     assert_eq!(collection.remove_missing("a", |id| id == "a/22").await.unwrap(), 1);
     assert_eq!(collection.remove_missing("a", |id| id == "a/22").await.unwrap(), 0);
+    // Ingested by itself, it still belongs to its root.
+    let again = Document { root: None, ..of("a", "a/22") };
+    assert_eq!(collection.ingest(vec![again]).await.unwrap().unchanged, 1);
     assert_eq!(collection.remove_missing("elsewhere", |_| false).await.unwrap(), 0);
     let left: BTreeSet<_> =
         all_points(&store, collection.id()).await.into_iter().map(|point| point.0).collect();
