@@ -93,7 +93,7 @@ pub(super) async fn documents(
         }
     }
     report.add(collection.ingest(std::mem::take(&mut batch)).await?);
-    report.removed += collection.remove_missing(&root, &present).await?;
+    report.removed += collection.remove_missing(&root, |id| present.contains(id)).await?;
     for commits in commits.chunks(1_000) {
         let messages = commits.iter().map(message).collect();
         report.add(collection.ingest(messages).await?);
