@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hexmem_ports::{
     Clock, Count, Cursor, Digest, Effect, Effectiveness, Error, ErrorKind, Limit, Name, NewSession,
-    OpId, Page, Result, Rotate, Session, SessionId, SessionOrigin, SessionStore, Tenant, Touch,
-    Ttl, UserScope, check_json,
+    OpId, Page, Result, Rotate, Session, SessionId, SessionOrigin, SessionStore, Tenant, Timestamp,
+    Touch, Ttl, UserScope, check_json,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -168,7 +168,7 @@ impl Sessions {
         }
         let token = Token::random(&owner)?;
         let new = NewSession {
-            id: SessionId(Uuid::now_v7()),
+            id: fresh_id(self.clock.now()),
             token: token.key(),
             owner,
             data,
@@ -355,6 +355,14 @@ impl Sessions {
     }
 }
 
+/// A UUID of version 7 (RFC 9562) by our clock: listings come in the order of creation.
+fn fresh_id(now: Timestamp) -> SessionId {
+    let mut random = [0; 10];
+    random.copy_from_slice(&Uuid::new_v4().as_bytes()[6..]);
+    let millis = u64::try_from(now.as_micros() / 1_000).unwrap_or(0);
+    SessionId(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+}
+
 /// Whether the answer does not say if the change happened.
 fn lost<T>(answer: &Result<T>) -> bool {
     answer.as_ref().is_err_and(|error| error.effectiveness() == Effectiveness::Unknown)
@@ -366,5 +374,30 @@ fn same(present: Option<Digest>, kept: Option<Digest>) -> bool {
         (None, None) => true,
         (Some(a), Some(b)) => a.0.iter().zip(b.0).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_distinct_and_in_the_order_of_time() {
+        let at = |millis: i64| Timestamp::from_micros(millis * 1_000).unwrap();
+        let ids: Vec<_> = (0..100).map(|n| fresh_id(at(1_767_225_600_000 + n))).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().all(|id| id.0.get_version_num() == 7));
+        let same: HashSet<_> = (0..1_000).map(|_| fresh_id(at(7))).collect();
+        assert_eq!(same.len(), 1_000);
+        assert!(fresh_id(Timestamp::MIN) < fresh_id(at(7)));
+    }
+
+    #[test]
+    fn auth_hashes_are_compared_as_a_whole() {
+        let hash = |text: &str| Some(Digest::of(text.as_bytes()));
+        assert!(same(None, None) && same(hash("a"), hash("a")));
+        assert!(!same(hash("a"), hash("b")) && !same(hash("a"), None) && !same(None, hash("a")));
     }
 }
