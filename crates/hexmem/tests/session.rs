@@ -138,3 +138,30 @@ fn wrong_usage_says_so_and_changes_nothing() {
     assert!(said.contains("idle timeout is longer"), "{said}");
     assert_eq!(document(at, &["list"]), serde_json::json!([]));
 }
+
+#[test]
+fn a_cap_holds_among_processes_and_one_of_them_rotates() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let token = document(at, &["create"])["token"].as_str().unwrap().to_owned();
+    let at_once = |arguments: Vec<&str>| {
+        let start = || {
+            Command::new(env!("CARGO_BIN_EXE_hexmem"))
+                .current_dir(at)
+                .arg("session")
+                .args(&arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let processes: Vec<_> = (0..6).map(|_| start()).collect();
+        let ended = processes.into_iter().map(|mut process| process.wait().unwrap().success());
+        ended.filter(|success| *success).count()
+    };
+    assert_eq!(at_once(vec!["rotate", &token, "--grace", "1h"]), 1);
+    assert_eq!(at_once(vec!["create", "--max", "3", "--when-full", "refuse"]), 2);
+    assert_eq!(document(at, &["list"]).as_array().unwrap().len(), 3);
+    assert_eq!(at_once(vec!["create", "--max", "3"]), 6);
+    assert_eq!(document(at, &["list"]).as_array().unwrap().len(), 3);
+}

@@ -1,6 +1,6 @@
 //! Who asks: what a request tells of its sender.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use hexmem_ports::{NAME_LIMIT, Name};
 
