@@ -1,5 +1,6 @@
 //! The arguments that every command takes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -35,6 +36,35 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// The program's arguments as the parser takes them. `--data` is the data folder everywhere, and where a node or
+/// edge is added it is also what scripts call the attributes: there, JSON after `--data` means `--attributes`.
+pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut taken: Vec<OsString> = Vec::new();
+    let mut adds = false;
+    for argument in given {
+        let text = argument.to_str().unwrap_or_default();
+        if adds {
+            let follows = taken.last_mut().filter(|last| *last == "--data");
+            if let Some(last) = follows.filter(|_| is_json(text)) {
+                *last = "--attributes".into();
+            } else if let Some(value) = text.strip_prefix("--data=").filter(|value| is_json(value))
+            {
+                taken.push(format!("--attributes={value}").into());
+                continue;
+            }
+        }
+        let after_graph = taken.iter().any(|earlier| earlier == "graph");
+        adds |= after_graph && matches!(text, "add-node" | "add-edge");
+        taken.push(argument);
+    }
+    taken
+}
+
+/// Whether a value is meant as JSON: no folder that anybody has begins so.
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[', '"'])
+}
+
 const EXAMPLES: &str = "\
 Examples:
   hexmem quickstart                       build a memory of the git repository you are in, and ask it
@@ -47,7 +77,33 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification found differences.";
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::CommandFactory as _;
+
+    #[test]
+    fn data_is_a_folder_but_for_json_where_something_is_added() {
+        let read = |line: &str| {
+            let given = line.split(' ').map(OsString::from);
+            let read = super::arguments(given).into_iter().map(|word| word.into_string().unwrap());
+            read.collect::<Vec<_>>().join(" ")
+        };
+        for (given, means) in [
+            (
+                "hexmem --data D graph add-node n --data {}",
+                "hexmem --data D graph add-node n --attributes {}",
+            ),
+            (
+                "hexmem graph add-edge a r b --data={}",
+                "hexmem graph add-edge a r b --attributes={}",
+            ),
+            ("hexmem graph add-node n --data D", "hexmem graph add-node n --data D"),
+            ("hexmem --data {} graph add-node n", "hexmem --data {} graph add-node n"),
+            ("hexmem graph stats --data {}", "hexmem graph stats --data {}"),
+        ] {
+            assert_eq!(read(given), means);
+        }
+    }
 
     #[test]
     fn the_arguments_are_consistent() {

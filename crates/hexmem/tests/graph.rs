@@ -124,6 +124,8 @@ fn facts_are_stated_ended_and_asked_for() {
     for (id, kind) in [("ada", "person"), ("london", "city"), ("paris", "city")] {
         run(&["graph", "add-node", id, "--type", kind]);
     }
+    let merged = ["graph", "add-node", "ada", "--merge", "--data", "{\"born\": 1815}"];
+    assert_eq!(run(&merged)["node"]["data"], json!({"born": 1815}));
     let lives = ["graph", "add-edge", "ada", "lives_in"];
     let early = ["london", "--valid-from", "1835-07-08", "--functional", "--source", "letters"];
     let london = run(&[&lives[..], &early].concat());

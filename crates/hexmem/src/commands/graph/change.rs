@@ -18,9 +18,9 @@ pub(crate) struct AddNode {
     /// Its type; required for a new node
     #[arg(long = "type", value_name = "TYPE", required_unless_present = "merge")]
     kind: Option<Name>,
-    /// Its attributes, a JSON object
+    /// Its attributes, a JSON object; --data '{...}' says the same
     #[arg(long, value_name = "JSON", value_parser = json_object)]
-    data: Option<Arc<Value>>,
+    attributes: Option<Arc<Value>>,
     /// Merge the attributes into those of an existing node (null removes one) in place of replacing them
     #[arg(long)]
     merge: bool,
@@ -51,9 +51,9 @@ pub(crate) struct AddEdge {
     /// Where it comes from: a URL, a document, a session
     #[arg(long)]
     source: Option<Name>,
-    /// Attributes, a JSON object
+    /// Attributes, a JSON object; --data '{...}' says the same
     #[arg(long, value_name = "JSON", value_parser = json_object)]
-    data: Option<Arc<Value>>,
+    attributes: Option<Arc<Value>>,
     /// The relation has one value at a time: other values end where this one begins
     #[arg(long)]
     functional: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Invalidate {
 
 pub(crate) async fn add_node(context: &Context, args: AddNode) -> Result<Outcome> {
     let memory = args.graph.open(context).await?;
-    let data = args.data.map_or_else(|| Value::Object(Map::new()), |data| (*data).clone());
+    let data = args.attributes.map_or_else(|| Value::Object(Map::new()), |data| (*data).clone());
     let applied = match args.kind {
         Some(kind) if !args.merge => memory.put_node(args.id.clone(), kind, data).await?,
         kind => memory.merge_node(args.id.clone(), kind, data).await?,
@@ -111,7 +111,7 @@ pub(crate) async fn add_edge(context: &Context, args: AddEdge) -> Result<Outcome
         });
     fact.until = args.valid_until;
     fact.source = args.source;
-    if let Some(data) = args.data {
+    if let Some(data) = args.attributes {
         fact.data = (*data).clone();
     }
     let stated =
