@@ -1,4 +1,5 @@
 //! The graph suite over memory.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The graph suite over SQLite, and the plans of its statements.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Each case of the graph store fails on the double that breaks its clause.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
