@@ -99,10 +99,9 @@ pub(crate) fn busiest_file(commits: &[Commit]) -> Option<String> {
     }
     let by_hand = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-        !(name.contains("lock")
-            || name.contains("changelog")
-            || name.ends_with(".snap")
-            || name.ends_with(".min.js"))
+        const MADE: &[&str] =
+            &["lock", "changelog", "cargo.toml", "package.json", "go.sum", ".snap", ".min.js"];
+        !MADE.iter().any(|part| name.contains(part))
     };
     let best = |paths: &mut dyn Iterator<Item = (&&str, &usize)>| {
         paths
