@@ -22,3 +22,8 @@ mod stores;
 
 pub use settings::*;
 pub use stores::*;
+
+/// The examples of the README, compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

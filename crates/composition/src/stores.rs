@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "json")]
+use hexmem_adapter_json::JsonGraphs;
 use hexmem_adapter_memory::{
     MemoryCache, MemoryGraphs, MemoryKeyValue, MemoryOutbox, MemoryQueue, MemorySessions,
     MemoryVectors, SystemClock,
@@ -13,7 +15,7 @@ use hexmem_ports::{
     CacheStore, Clock, CommandQueue, Error, ErrorKind, GraphStore, KeyValueStore, Result,
     SessionStore, VectorStore,
 };
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "json"))]
 use tokio::sync::OnceCell;
 
 use crate::{Backend, Settings};
@@ -24,6 +26,8 @@ pub struct Stores {
     settings: Settings,
     clock: Arc<dyn Clock>,
     memory: InProcess,
+    #[cfg(feature = "json")]
+    json: OnceCell<Arc<JsonGraphs>>,
     #[cfg(feature = "sqlite")]
     sqlite: OnceCell<Database>,
 }
@@ -66,6 +70,8 @@ impl Stores {
             settings,
             memory: InProcess::new(&clock),
             clock,
+            #[cfg(feature = "json")]
+            json: OnceCell::new(),
             #[cfg(feature = "sqlite")]
             sqlite: OnceCell::new(),
         }
@@ -114,6 +120,14 @@ impl Stores {
             Backend::Memory => Ok(self.memory.graph.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.graphs())),
+            #[cfg(feature = "json")]
+            Backend::Json => {
+                let open = async || {
+                    let folder = self.settings.json_path();
+                    JsonGraphs::open(folder, self.clock()).await.map(Arc::new)
+                };
+                Ok(self.json.get_or_try_init(open).await?.clone())
+            }
             other => Err(missing("graph", other)),
         }
     }
