@@ -115,22 +115,35 @@ pub(super) fn node(operation: &'static str, row: NodeRow) -> Result<Node> {
 }
 
 pub(super) fn edge(operation: &'static str, row: EdgeRow) -> Result<Edge> {
-    let (id, version, src, relation, dst, weight, valid_from, valid_until, source, ..) = &row;
-    let (.., created_at, recorded_at, superseded_at, text) = &row;
+    let (
+        id,
+        version,
+        src,
+        relation,
+        dst,
+        weight,
+        valid_from,
+        valid_until,
+        source,
+        created_at,
+        recorded_at,
+        superseded_at,
+        text,
+    ) = row;
     Ok(Edge {
-        id: edge_id(operation, id)?,
-        src: name(operation, src.clone())?,
-        relation: name(operation, relation.clone().into_bytes())?,
-        dst: name(operation, dst.clone())?,
-        weight: *weight,
-        valid_from: maybe_time(operation, *valid_from)?,
-        valid_until: maybe_time(operation, *valid_until)?,
-        source: source.clone().map(|source| name(operation, source.into_bytes())).transpose()?,
-        data: data(operation, text)?,
-        created_at: time(operation, *created_at)?,
-        recorded_at: time(operation, *recorded_at)?,
-        superseded_at: maybe_time(operation, *superseded_at)?,
-        version: count(*version),
+        id: edge_id(operation, &id)?,
+        src: name(operation, src)?,
+        relation: name(operation, relation.into_bytes())?,
+        dst: name(operation, dst)?,
+        weight,
+        valid_from: maybe_time(operation, valid_from)?,
+        valid_until: maybe_time(operation, valid_until)?,
+        source: source.map(|source| name(operation, source.into_bytes())).transpose()?,
+        data: data(operation, &text)?,
+        created_at: time(operation, created_at)?,
+        recorded_at: time(operation, recorded_at)?,
+        superseded_at: maybe_time(operation, superseded_at)?,
+        version: count(version),
     })
 }
 

@@ -30,10 +30,10 @@ pub trait GraphStore: Send + Sync + 'static {
     /// - `GRAPH-APPLY-4`: a precondition that does not hold is `Conflict`, names the node or edge, and nothing of the batch is applied.
     /// - `GRAPH-APPLY-5`: removing a node ends its current edges; re-putting it later goes on with the next version; removing what is absent is no error.
     /// - `GRAPH-APPLY-6`: purging leaves no trace in any read or history; other elements stay.
-    /// - `GRAPH-APPLY-7`: a repeat with the same batch id gives the first answer and changes nothing.
+    /// - `GRAPH-APPLY-7`: a repeat with the same batch id gives the first answer and changes nothing, also when the first changed nothing; of N at once one is applied. A refused batch is not remembered.
     /// - `GRAPH-APPLY-8`: N writers with disjoint changes lose nothing and never conflict; N increments of one node with `Version` and retry add up.
     /// - `GRAPH-APPLY-9`: data that is no object, NUL, integers beyond i64, a weight that is not finite, an end before its start (the same instant is an empty span, which holds never), more than 10,000 changes: `Invalid`, and nothing of the batch is applied. An empty batch changes nothing and answers the head.
-    /// - `GRAPH-APPLY-10`: (effects) effects are committed with the batch, and not when it is refused.
+    /// - `GRAPH-APPLY-10`: (effects) effects are committed with the batch (also with one that changes nothing), once, and not when it is refused; those of a delete when it deletes.
     async fn apply(&self, graph: &GraphId, batch: GraphBatch) -> Result<Applied>;
 
     /// The changes after a revision, in order, about `limit` of them.
