@@ -1,11 +1,12 @@
 //! Cases of rerankers.
 
-use std::sync::Arc;
+mod broken;
 
-use async_trait::async_trait;
-use hexmem_ports::{Reranker, Result};
+use hexmem_ports::Reranker;
 
 use crate::{Rig, awkward_names};
+
+pub use broken::broken;
 
 /// Registers the cases of a reranker: `rerank_suite!(rig)`, or `rerank_suite!(rig, broken)` for the doubles.
 #[macro_export]
@@ -35,24 +36,5 @@ pub async fn rerank_1(rig: Rig<dyn Reranker>) {
         assert_eq!(scores.len(), passages.len(), "{query:?}");
         assert!(scores.iter().all(|score| score.is_finite()), "{query:?}: {scores:?}");
         assert_eq!(rig.other.rerank(query, &[]).await.unwrap(), Vec::<f32>::new());
-    }
-}
-
-/// The rig with a reranker that breaks `clause`. Panics where no double breaks it.
-pub fn broken(clause: &str, rig: Rig<dyn Reranker>) -> Rig<dyn Reranker> {
-    assert_eq!(clause, "RERANK-1", "no double breaks this clause: add it");
-    rig.wrapped(|inner| -> Arc<dyn Reranker> { Arc::new(Broken(inner)) })
-}
-
-/// Scores none of the passages that it finds worthless.
-struct Broken(Arc<dyn Reranker>);
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl Reranker for Broken {
-    async fn rerank(&self, query: &str, passages: &[String]) -> Result<Vec<f32>> {
-        let mut scores = self.0.rerank(query, passages).await?;
-        scores.retain(|score| *score > 0.0);
-        Ok(scores)
     }
 }
