@@ -344,8 +344,15 @@ fn lines(session: &Session) -> String {
     let fields = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     fields.fold(String::new(), |mut text, (name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:20} {}", value.escape_debug());
+        let _ = write!(text, "{name:20} ");
+        for character in value.chars() {
+            // A client's words must not steer the terminal. Writing to a String cannot fail.
+            let _ = match character.is_control() {
+                true => write!(text, "{}", character.escape_default()),
+                false => text.write_char(character),
+            };
+        }
+        text.push('\n');
         text
     })
 }
