@@ -152,6 +152,26 @@ async fn an_undirected_graph_has_each_pair_once() {
     assert_eq!(read(&world.graph("a"), &directed).await.unwrap().edges, 2);
 }
 
+#[tokio::test]
+async fn a_stores_own_file_is_read_without_its_bookkeeping() {
+    let world = World::new();
+    let memory = world.graph("a");
+    let text = r#"{"directed":true,"multigraph":true,"graph":{"hexmem":{"form":1,"entry":7,"log":[]}},"nodes":[
+      {"id":"a","type":"t","data":{"type":"own","version":9,"data":{"x":1}},"created_at":"2026-01-01T00:00:00Z",
+       "recorded_at":"2026-01-02T00:00:00Z","version":3,"revision":5}],"links":[
+      {"source":"a","target":"a","key":"5f32eba6-5460-5d31-88a7-bf3331e979bf","type":"r","weight":1.0,"valid_from":null,
+       "valid_until":null,"evidence":null,"data":{},"created_at":"2026-01-01T00:00:00Z",
+       "recorded_at":"2026-01-02T00:00:00Z","version":1,"revision":5}]}"#;
+    read(&memory, text).await.unwrap();
+    let node = memory.node(&name("a")).await.unwrap().unwrap();
+    assert_eq!(node.data, serde_json::json!({"type": "own", "version": 9, "data": {"x": 1}}));
+    let (_, edges) = contents(&memory).await;
+    assert_eq!(edges[0].id.to_string(), "5f32eba6-5460-5d31-88a7-bf3331e979bf");
+    assert_eq!(edges[0].data, serde_json::json!({}));
+    let newer = text.replace("\"form\":1", "\"form\":2");
+    assert!(read(&memory, &newer).await.unwrap_err().to_string().contains("newer hexmem"));
+}
+
 const BAD: &str = r#"{"nodes":[
  {"id":"a"},
  {"id":"a"},

@@ -63,11 +63,24 @@ impl Serialize for Problem {
     }
 }
 
+/// Who wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// NetworkX, Kagura, anybody.
+    Foreign,
+    /// Our export: attributes lie flat, reserved names are escaped.
+    Export,
+    /// A store's own file: attributes lie under `data`, beside the store's bookkeeping.
+    Store,
+}
+
+/// A store's bookkeeping of an element: the importing store keeps its own.
+const BOOKKEEPING: [&str; 4] = ["recorded_at", "superseded_at", "version", "revision"];
+
 /// How elements of one file are read.
 #[derive(Debug, Clone)]
 pub(super) struct Reading<'a> {
-    /// Whether the file says it is one of ours.
-    pub(super) own: bool,
+    pub(super) writer: Writer,
     pub(super) vocabulary: &'a Vocabulary,
     /// Minutes east of UTC of times without an offset.
     pub(super) naive_offset: i32,
@@ -92,11 +105,12 @@ pub(super) struct RawEdge {
     pub(super) has_id: bool,
 }
 
-/// Whether the header marks one of our own files. A newer form than this program writes is an error.
-pub(super) fn is_own(header: &Header) -> Result<bool, String> {
-    let Some(mark) = header.graph.get(MARK) else { return Ok(false) };
+/// Who wrote a file, as its header says. A newer form than this program writes is an error.
+pub(super) fn writer_of(header: &Header) -> Result<Writer, String> {
+    let Some(mark) = header.graph.get(MARK) else { return Ok(Writer::Foreign) };
     match mark.get("form").and_then(Value::as_i64) {
-        Some(FORM) => Ok(true),
+        Some(FORM) if mark.get("entry").is_some() => Ok(Writer::Store),
+        Some(FORM) => Ok(Writer::Export),
         Some(form) => Err(format!(
             "the file is of form {form} and this program reads form {FORM}; use a newer hexmem"
         )),
@@ -190,7 +204,7 @@ impl Reading<'_> {
             tally.withdrawn += 1;
         }
         let key = fields.shift_remove("key");
-        let id = key.as_ref().and_then(Value::as_str).filter(|_| self.own);
+        let id = key.as_ref().and_then(Value::as_str).filter(|_| self.writer != Writer::Foreign);
         let id = id.and_then(|text| Uuid::parse_str(text).ok()).map(EdgeId);
         if let (None, Some(Value::String(text))) = (id, &key) {
             // Integers count parallel edges and mean nothing else; a text may be somebody's name for the edge.
@@ -244,10 +258,21 @@ impl Reading<'_> {
         Ok(Some(shifted))
     }
 
-    /// What is left is data; in our own files the escape is taken off.
-    fn data(&self, fields: Map<String, Value>, reserved: &[&str]) -> Result<Value, String> {
+    /// What is left is data; in our exports the escape is taken off.
+    fn data(&self, mut fields: Map<String, Value>, reserved: &[&str]) -> Result<Value, String> {
+        if self.writer == Writer::Store {
+            for key in BOOKKEEPING {
+                fields.shift_remove(key);
+            }
+            if let Some(Value::Object(data)) = fields.shift_remove("data") {
+                fields.extend(data);
+            }
+        }
         let unescape = |key: String| match key.strip_prefix(ESCAPE) {
-            Some(rest) if self.own && (reserved.contains(&rest) || rest.starts_with(ESCAPE)) => {
+            Some(rest)
+                if self.writer == Writer::Export
+                    && (reserved.contains(&rest) || rest.starts_with(ESCAPE)) =>
+            {
                 rest.to_owned()
             }
             _ => key,
@@ -352,7 +377,7 @@ mod tests {
 
     fn read_edge(text: &str) -> Result<RawEdge, String> {
         let vocabulary = Vocabulary::open();
-        let reading = Reading { own: false, vocabulary: &vocabulary, naive_offset: 0 };
+        let reading = Reading { writer: Writer::Foreign, vocabulary: &vocabulary, naive_offset: 0 };
         reading.edge(fields(Some(text.as_bytes()))?, &mut Tally::default())
     }
 

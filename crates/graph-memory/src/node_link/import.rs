@@ -9,7 +9,7 @@ use hexmem_ports::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::element::{Problem, RawEdge, Reading, Tally, fields, is_own};
+use super::element::{Problem, RawEdge, Reading, Tally, Writer, fields, writer_of};
 use super::scan::{Header, Scanner, Want};
 use crate::GraphMemory;
 use crate::identity::{fact_id, fingerprint};
@@ -100,8 +100,8 @@ pub async fn import_node_link<R: Read + Seek + Send>(
         return Err(refusal(&checked));
     }
     let run = options.run.unwrap_or_else(Uuid::new_v4);
-    let mut writer =
-        Writer { memory, run, number: 0, changes: Vec::new(), bytes: 0, revision: None };
+    let mut batches =
+        Batches { memory, run, number: 0, changes: Vec::new(), bytes: 0, revision: None };
     let reading = checked.reading(memory, options);
     let mut tally = Tally::default();
     let mut nodes = Nodes::default();
@@ -110,7 +110,7 @@ pub async fn import_node_link<R: Read + Seek + Send>(
         let size = element.text.map_or(0, <[u8]>::len);
         let read = fields(element.text).and_then(|fields| reading.node(fields, &mut tally));
         if let Ok(draft) = read.and_then(|draft| nodes.enter(draft)) {
-            writer.put(GraphChange::PutNode(draft), size).await?;
+            batches.put(GraphChange::PutNode(draft), size).await?;
         }
         meter.tell(2, scanner.position());
     }
@@ -120,11 +120,11 @@ pub async fn import_node_link<R: Read + Seek + Send>(
         let size = element.text.map_or(0, <[u8]>::len);
         let read = fields(element.text).and_then(|fields| reading.edge(fields, &mut tally));
         if let Ok(draft) = read.and_then(|edge| edges.enter(edge, &nodes)) {
-            writer.put(GraphChange::PutEdge(draft), size).await?;
+            batches.put(GraphChange::PutEdge(draft), size).await?;
         }
         meter.tell(3, scanner.position());
     }
-    writer.flush().await?;
+    batches.flush().await?;
     Ok(ImportReport {
         nodes: nodes.count,
         edges: edges.count,
@@ -134,14 +134,14 @@ pub async fn import_node_link<R: Read + Seek + Send>(
         zoned_times: tally.zoned,
         never_held: tally.withdrawn,
         directed: checked.header.directed.unwrap_or(true),
-        revision: writer.revision,
+        revision: batches.revision,
     })
 }
 
 /// What the readings for checking found.
 struct Checked {
     header: Header,
-    own: bool,
+    writer: Writer,
     skipped: u64,
     problems: Vec<Problem>,
 }
@@ -149,7 +149,7 @@ struct Checked {
 impl Checked {
     fn reading<'a>(&self, memory: &'a GraphMemory, options: &ImportOptions) -> Reading<'a> {
         Reading {
-            own: self.own,
+            writer: self.writer,
             vocabulary: &memory.vocabulary,
             naive_offset: options.naive_offset,
         }
@@ -169,8 +169,12 @@ fn check<R: Read + Seek>(
     meter: &mut Meter<'_>,
     options: &ImportOptions,
 ) -> Result<Checked> {
-    let mut checked =
-        Checked { header: Header::default(), own: false, skipped: 0, problems: Vec::new() };
+    let mut checked = Checked {
+        header: Header::default(),
+        writer: Writer::Foreign,
+        skipped: 0,
+        problems: Vec::new(),
+    };
     let mut tally = Tally::default();
     let mut nodes = Nodes::default();
     // Whether the file is one of ours may stand at its end, and does not matter to what is checked of nodes.
@@ -185,7 +189,7 @@ fn check<R: Read + Seek>(
         meter.tell(0, scanner.position());
     }
     checked.header = std::mem::take(&mut scanner.header);
-    checked.own = is_own(&checked.header).map_err(|what| Error::invalid(OPERATION, what))?;
+    checked.writer = writer_of(&checked.header).map_err(|what| Error::invalid(OPERATION, what))?;
     let reading = checked.reading(memory, options);
     let mut edges = Edges::new(&checked.header);
     let mut scanner = scan(file, Want::Edges)?;
@@ -367,7 +371,7 @@ impl Meter<'_> {
 }
 
 /// Collects changes and applies them in batches.
-struct Writer<'a> {
+struct Batches<'a> {
     memory: &'a GraphMemory,
     run: Uuid,
     number: u64,
@@ -376,7 +380,7 @@ struct Writer<'a> {
     revision: Option<Revision>,
 }
 
-impl Writer<'_> {
+impl Batches<'_> {
     async fn put(&mut self, change: GraphChange, bytes: usize) -> Result<()> {
         self.changes.push(change);
         self.bytes = self.bytes.saturating_add(bytes);

@@ -18,6 +18,9 @@
 //! Everything else is data. Our own files say so in `graph.hexmem`; there an attribute whose name is reserved is
 //! written as `data.NAME`, so that a graph comes back exactly.
 //!
+//! The files in which a store keeps graphs as node-link JSON are read too: `graph.hexmem` there has the store's
+//! bookkeeping, and an element's data lies under `data`.
+//!
 //! Times without an offset are read as UTC unless [`ImportOptions::naive_offset`] says otherwise. An undirected
 //! graph's edges are read as they are written, from `source` to `target`; queries follow edges both ways unless
 //! told otherwise.

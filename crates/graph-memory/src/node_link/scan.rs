@@ -275,6 +275,9 @@ impl<R: Read> Scanner<R> {
     fn header_value<T: serde::de::DeserializeOwned>(&mut self, what: &str) -> Result<T> {
         let (line, byte) = (self.line, self.byte);
         self.value(true, what)?;
+        if self.too_large {
+            return Err(self.fault(format!("{what} has more than 64 MiB of text")));
+        }
         serde_json::from_slice(&self.element).map_err(|error| {
             Error::invalid(OPERATION, format!("{what} is not what node-link JSON has there"))
                 .with("line", line)
