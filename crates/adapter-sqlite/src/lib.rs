@@ -52,3 +52,4 @@ pub use key_value::*;
 pub use outbox::*;
 pub use queue::SqliteQueue;
 pub use sessions::*;
+pub use vectors::SqliteVectors;

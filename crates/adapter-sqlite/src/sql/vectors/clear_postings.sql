@@ -1,0 +1,2 @@
+-- All of a collection.
+DELETE FROM vector_postings WHERE collection = ?1

@@ -1,0 +1,5 @@
+-- A scan by pages of blocks.
+SELECT first_ord, ords, block FROM vector_dense
+WHERE collection = ?1 AND channel = ?2 AND first_ord > ?3
+ORDER BY first_ord
+LIMIT ?4

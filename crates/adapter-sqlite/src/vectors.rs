@@ -1,1 +1,0 @@
-//! The vectors of the SQLite adapter.

@@ -1,0 +1,222 @@
+//! Search: all scores from blocks, then the points of the best ones until enough pass.
+
+use std::collections::HashMap;
+
+use hexmem_ports::rules::{DenseQuery, SparseQuery, better_first, fuse, narrow};
+use hexmem_ports::{Filter, Found, Name, PointId, Result, SparseVector, VectorQuery, VectorSearch};
+use serde_json::Value;
+
+use super::collection::Collection;
+use super::live::{Live, POINTS};
+use super::pack::DenseRun;
+use super::read::{self, Ords};
+use super::{Turn, corrupt, dense, postings};
+
+/// Blocks of dense vectors in one statement: a few megabytes.
+const SCAN: u32 = 32;
+
+/// A point found in one list.
+struct Hit {
+    id: PointId,
+    score: f32,
+    payload: Value,
+}
+
+/// One search in one snapshot.
+struct Searcher<'a, T> {
+    turn: &'a mut T,
+    collection: &'a Collection,
+    filter: &'a Filter,
+    live: Live,
+    /// The points that can pass, where terms tell.
+    within: Option<Ords>,
+}
+
+pub(super) async fn search<T: Turn>(
+    turn: &mut T,
+    collection: &Collection,
+    search: &VectorSearch,
+) -> Result<Vec<Found>> {
+    let live = Live::load(turn, collection.id).await?;
+    let within = read::candidates(turn, collection, &search.filter).await?;
+    let filter = &search.filter;
+    let mut searcher = Searcher { turn, collection, filter, live, within };
+    let limit = search.limit.as_usize();
+    let VectorQuery::Fused { parts, k, candidates } = &search.query else {
+        let hits = searcher.list(&search.query, search.min_score, limit).await?;
+        let found = hits.into_iter();
+        return Ok(found
+            .map(|hit| Found {
+                id: hit.id,
+                score: hit.score,
+                parts: Vec::new(),
+                payload: hit.payload,
+            })
+            .collect());
+    };
+    let (mut lists, mut payloads) = (Vec::with_capacity(parts.len()), HashMap::new());
+    for part in parts {
+        let hits = searcher.list(part, None, candidates.as_usize()).await?;
+        lists.push(hits.iter().map(|hit| (hit.id, hit.score)).collect());
+        payloads.extend(hits.into_iter().map(|hit| (hit.id, hit.payload)));
+    }
+    let fused = fuse(&lists, *k).into_iter();
+    let enough = fused.filter(|f| search.min_score.is_none_or(|least| f.score >= least));
+    Ok(enough
+        .take(limit)
+        .map(|fused| Found {
+            id: fused.id,
+            score: fused.score,
+            parts: fused.parts,
+            payload: payloads.remove(&fused.id).unwrap_or_default(),
+        })
+        .collect())
+}
+
+impl<T: Turn> Searcher<'_, T> {
+    /// The best of one list that pass the filter.
+    async fn list(
+        &mut self,
+        query: &VectorQuery,
+        least: Option<f32>,
+        depth: usize,
+    ) -> Result<Vec<Hit>> {
+        let mut scores = match query {
+            VectorQuery::Dense { vector, values } => self.dense(vector, values).await?,
+            VectorQuery::Sparse { vector, values } => self.sparse(vector, values).await?,
+            // Refused before.
+            VectorQuery::Fused { .. } => Vec::new(),
+        };
+        scores.retain(|(score, ord)| {
+            least.is_none_or(|least| *score >= least)
+                && self.within.as_ref().is_none_or(|within| within.has(*ord))
+        });
+        self.best(scores, depth).await
+    }
+
+    /// Every live point's score, exactly.
+    async fn dense(&mut self, vector: &Name, values: &[f32]) -> Result<Vec<(f32, u32)>> {
+        let spec = self.collection.spec.dense.get(vector);
+        let Some((spec, (channel, dimension))) = spec.zip(self.collection.layout.dense(vector))
+        else {
+            return Ok(Vec::new());
+        };
+        let query = DenseQuery::new(spec.distance, values);
+        let (mut scores, mut after) = (Vec::new(), -1);
+        let mut run = DenseRun::default();
+        loop {
+            let id = self.collection.id;
+            let blocks = dense::blocks_after(self.turn, id, channel, after, SCAN).await?;
+            let Some(last) = blocks.last() else { return Ok(scores) };
+            after = last.0;
+            for block in &blocks {
+                let first = dense::unpack(self.turn, block, dimension, &mut run)?;
+                for (ord, values) in run.ords.iter().zip(run.values.chunks_exact(dimension)) {
+                    let ord = first.saturating_add(*ord);
+                    if self.live.has(POINTS, ord) {
+                        scores.push((query.score(values), ord));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The score of every live point with a common index.
+    async fn sparse(&mut self, vector: &Name, query: &SparseVector) -> Result<Vec<(f32, u32)>> {
+        let spec = self.collection.spec.sparse.get(vector);
+        let Some((spec, channel)) = spec.zip(self.collection.layout.sparse(vector)) else {
+            return Ok(Vec::new());
+        };
+        let lists = read::lists(self.turn, self.collection, channel, query.indices()).await?;
+        let view = self.live.view(channel);
+        // Live postings only: so their number is the number of points with the term.
+        let mut terms: Vec<(u32, Vec<(u32, f32)>)> = Vec::new();
+        for lists in lists.chunk_by(|a, b| a.0 == b.0) {
+            let mut live = Vec::new();
+            for (_, first, list) in lists {
+                let read = postings::each(list, |ord, value| {
+                    if let Some(slot) = view.slot(first.saturating_add(ord)) {
+                        live.push((slot, value));
+                    }
+                });
+                read.ok_or_else(|| corrupt(self.turn, "a posting list"))?;
+            }
+            terms.extend(lists.first().map(|(term, ..)| (*term, live)));
+        }
+        let found = |term: u32| terms.binary_search_by_key(&term, |(term, _)| *term).ok();
+        let weighed = SparseQuery::new(query, spec.weighting, self.live.count(channel), |term| {
+            found(term).map_or(0, |at| terms[at].1.len() as u64)
+        });
+        // -0.0 marks a point without a common index: a sum never comes back to it, as each addend is made
+        // other than -0.0.
+        let mut sums = vec![-0.0f64; view.size()];
+        for (term, weight) in weighed.weights() {
+            let Some(at) = found(*term) else { continue };
+            for (slot, value) in &terms[at].1 {
+                sums[*slot as usize] += weight * f64::from(*value) + 0.0;
+            }
+        }
+        let common = sums.iter().zip(view.ords());
+        let common = common.filter(|(sum, _)| sum.to_bits() != (-0.0f64).to_bits());
+        Ok(common.map(|(sum, ord)| (narrow(*sum), ord)).collect())
+    }
+
+    /// The best `depth` that pass the filter: points are read from the top down, only until enough have passed.
+    async fn best(&mut self, mut scores: Vec<(f32, u32)>, depth: usize) -> Result<Vec<Hit>> {
+        let (mut hits, mut want) = (Vec::new(), depth);
+        while hits.len() < depth && !scores.is_empty() {
+            let end = cut(&mut scores, want);
+            let rest = scores.split_off(end);
+            let by_ord: HashMap<u32, f32> =
+                scores.iter().map(|(score, ord)| (*ord, *score)).collect();
+            let ords = by_ord.keys().copied();
+            let points = read::by_ords(self.turn, self.collection, ords).await?;
+            let passing = points.into_iter().filter(|point| self.filter.matches(&point.payload));
+            let start = hits.len();
+            hits.extend(passing.map(|point| Hit {
+                id: point.id,
+                score: by_ord.get(&point.ord).copied().unwrap_or_default(),
+                payload: point.payload,
+            }));
+            hits[start..].sort_by(|a, b| better_first((a.score, a.id), (b.score, b.id)));
+            scores = rest;
+            want = (want * 4).max(64);
+        }
+        hits.truncate(depth);
+        Ok(hits)
+    }
+}
+
+/// Puts the best `want` in front, with all that equal the last of them, and says how many they are.
+fn cut(scores: &mut [(f32, u32)], want: usize) -> usize {
+    if want >= scores.len() {
+        return scores.len();
+    }
+    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0);
+    let (_, edge, _) = scores.select_nth_unstable_by(want - 1, order);
+    let edge = *edge;
+    let mut end = want;
+    for at in want..scores.len() {
+        if order(&scores[at], &edge).is_eq() {
+            scores.swap(at, end);
+            end += 1;
+        }
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn equal_scores_stay_together() {
+        let mut scores: Vec<(f32, u32)> =
+            [1.0, 3.0, 2.0, 2.0, 5.0, 2.0, 0.0].into_iter().zip(0..).collect();
+        for (want, expected) in [(1, 1), (2, 2), (3, 5), (4, 5), (5, 5), (6, 6), (7, 7), (9, 7)] {
+            assert_eq!(cut(&mut scores, want), expected, "{want}");
+            let least = scores[..expected].iter().map(|s| s.0).fold(f32::INFINITY, f32::min);
+            assert!(scores[expected..].iter().all(|s| s.0 < least));
+        }
+    }
+}
