@@ -1,4 +1,5 @@
 //! The vectors suite on SQLite: two handles on one file, as two processes would have.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

@@ -166,6 +166,8 @@ impl Stores {
     pub async fn vectors(&self) -> Result<Arc<dyn VectorStore>> {
         match self.settings.rag.backend {
             Backend::Memory => Ok(self.memory.vectors.clone()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite => Ok(Arc::new(self.database().await?.vectors())),
             other => Err(missing("rag", other)),
         }
     }
