@@ -11,6 +11,7 @@ use sqlx_core::transaction::TransactionManager as _;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::queue::Bells;
 use crate::{SqliteConfig, Synchronous, create, error, migrate};
 
 /// A file behind every port. Cheap to clone; clones share connections.
@@ -27,6 +28,7 @@ struct Inner {
     writer: Slot,
     readers: Vec<Slot>,
     free_readers: Arc<Semaphore>,
+    bells: Bells,
 }
 
 /// A place for one connection, opened when first needed and again after it broke.
@@ -59,6 +61,7 @@ impl Database {
             free_readers: Arc::new(Semaphore::new(readers.len())),
             file,
             clock,
+            bells: Bells::default(),
             writer: Slot::default(),
             readers,
             config,
@@ -79,6 +82,11 @@ impl Database {
     /// The clock that stamps.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
+    }
+
+    /// The wake-ups of those who wait at a queue through this handle or its clones.
+    pub(crate) fn bells(&self) -> &Bells {
+        &self.0.bells
     }
 
     /// The file, as an absolute path.

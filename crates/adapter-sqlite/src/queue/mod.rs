@@ -8,7 +8,6 @@ mod steps;
 mod wait;
 mod wake;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,20 +23,19 @@ use serde_json::Value;
 
 use crate::{Database, WriteTx};
 use row::Filed;
-use wake::Bells;
+pub(crate) use wake::Bells;
 
-/// Queues of commands in a file. Clones share their wake-ups: a command enqueued through one is seen at once
-/// by a lease that waits at another; one enqueued by another process within half a second.
+/// Queues of commands in a file. A lease that waits sees at once what was enqueued through the same
+/// [`Database`] or a clone of it, and within half a second what another process enqueued.
 #[derive(Debug, Clone)]
 pub struct SqliteQueue {
     database: Database,
-    bells: Arc<Bells>,
 }
 
 impl Database {
-    /// The queues of this file. Keep it and clone it, rather than asking again: see [`SqliteQueue`].
+    /// The queues of this file.
     pub fn queue(&self) -> SqliteQueue {
-        SqliteQueue { database: self.clone(), bells: Arc::default() }
+        SqliteQueue { database: self.clone() }
     }
 }
 
@@ -59,7 +57,7 @@ impl SqliteQueue {
         let answer = step(&mut filed.core, now)?;
         tx.file_command(found.queue, &filed, filed.was_head()).await?;
         tx.commit().await?;
-        self.bells.ring(&queue.digest());
+        self.database.bells().ring(&queue.digest());
         Ok(answer)
     }
 }
@@ -141,7 +139,7 @@ impl CommandQueue for SqliteQueue {
         }
         tx.push_effects(&effects).await?;
         tx.commit().await?;
-        self.bells.ring(&queue.digest());
+        self.database.bells().ring(&queue.digest());
         Ok(answers)
     }
 
@@ -187,7 +185,7 @@ impl CommandQueue for SqliteQueue {
                 tx.push_effects(&effects).await?;
             }
             tx.commit().await?;
-            self.bells.ring(&queue.digest());
+            self.database.bells().ring(&queue.digest());
         }
         Ok(answers)
     }
@@ -221,7 +219,7 @@ impl CommandQueue for SqliteQueue {
         let outcome = filed.core.cancel(now);
         tx.file_command(found.queue, &filed, filed.was_head()).await?;
         tx.commit().await?;
-        self.bells.ring(&queue.digest());
+        self.database.bells().ring(&queue.digest());
         Ok(outcome)
     }
 
@@ -249,7 +247,7 @@ impl CommandQueue for SqliteQueue {
 
     async fn requeue(&self, queue: &QueueId, which: DeadLetters) -> Result<u64> {
         let count = self.requeue_dead(queue, &which).await?;
-        self.bells.ring(&queue.digest());
+        self.database.bells().ring(&queue.digest());
         Ok(count)
     }
 
@@ -278,7 +276,7 @@ impl CommandQueue for SqliteQueue {
         let found = tx.open_queue(queue).await?;
         tx.put_limits(found.queue, limits, found.limits_version + 1, now).await?;
         tx.commit().await?;
-        self.bells.ring(&queue.digest());
+        self.database.bells().ring(&queue.digest());
         Ok(())
     }
 
@@ -317,7 +315,7 @@ impl CommandQueue for SqliteQueue {
         next_at: Option<Timestamp>,
     ) -> Result<Fired> {
         let fired = self.fire_schedule(queue, name, expected, id, next_at).await?;
-        self.bells.ring(&queue.digest());
+        self.database.bells().ring(&queue.digest());
         Ok(fired)
     }
 

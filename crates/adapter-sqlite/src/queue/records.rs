@@ -192,7 +192,7 @@ impl Records for SqliteQueue {
         }
         tx.commit().await?;
         for queue in queues {
-            self.bells.ring(&queue);
+            self.database.bells().ring(&queue);
         }
         Ok(answers)
     }

@@ -40,7 +40,7 @@ impl SqliteQueue {
         let mut word_due = Timestamp::MIN;
         let mut key = None;
         loop {
-            let mut bell = std::pin::pin!(self.bells.listen(&digest));
+            let mut bell = std::pin::pin!(self.database.bells().listen(&digest));
             bell.as_mut().enable();
             let now = clock.now();
             let glimpse = match key {
@@ -112,7 +112,7 @@ impl SqliteQueue {
         let until = clock.now().plus(wait);
         let mut step = FIRST_STEP;
         loop {
-            let mut bell = std::pin::pin!(self.bells.listen(&digest));
+            let mut bell = std::pin::pin!(self.database.bells().listen(&digest));
             bell.as_mut().enable();
             let now = clock.now();
             let found = self.read_result(queue, id).await?;

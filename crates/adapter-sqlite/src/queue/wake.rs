@@ -9,7 +9,7 @@ const BELLS: usize = 64;
 /// A fixed number of bells; queues share them. A wake-up too many only makes a waiter look again, one too
 /// few (another process rang none here) is made good by looking now and then.
 #[derive(Debug)]
-pub(super) struct Bells([Notify; BELLS]);
+pub(crate) struct Bells([Notify; BELLS]);
 
 impl Default for Bells {
     fn default() -> Self {
