@@ -270,3 +270,19 @@ async fn a_snapshot_is_node_link_json() {
     assert_eq!(link["evidence"], json!("https://example.org"));
     assert_eq!(link["type"], json!("knows"));
 }
+
+#[tokio::test]
+async fn a_graph_that_another_process_holds_is_named_and_not_waited_for_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = JsonConfig { lock_timeout_ms: 50, ..JsonConfig::new(folder.path()) };
+    let store = JsonGraphs::open_with(config, Arc::new(SystemClock)).await.unwrap();
+    store.apply(&graph(), GraphBatch::new(vec![put("a")])).await.unwrap();
+    let lock = fs::File::open(file(folder.path(), "lock")).unwrap();
+    lock.lock().unwrap();
+    let error = store.apply(&graph(), GraphBatch::new(vec![put("b")])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains(".lock"), "{error}");
+    assert_eq!(ids(&store).await.len(), 1, "reading goes on");
+    lock.unlock().unwrap();
+    store.apply(&graph(), GraphBatch::new(vec![put("b")])).await.unwrap();
+}
