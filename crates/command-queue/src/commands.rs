@@ -7,12 +7,12 @@ use hexmem_ports::{
     Ack, CancelOutcome, Clock, CommandId, CommandQueue, CommandResult, CommandState, CommandView,
     Cursor, DeadLetters, Effect, Enqueued, Error, ErrorKind, Extended, FailOutcome, Failure,
     LeaseRequest, LeaseToken, Leased, Limit, Name, NewCommand, Page, QueueId, QueueLimits,
-    QueueStats, Result, Ttl,
+    QueueStats, Result, Timestamp, Ttl,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use crate::PushOptions;
 
@@ -62,6 +62,13 @@ fn json_error(operation: &'static str, what: &'static str, error: serde_json::Er
     Error::invalid(operation, what).caused_by(error)
 }
 
+/// A UUID of version 7 of this instant: time, then 74 random bits (RFC 9562, section 5.7).
+fn fresh_id(now: Timestamp) -> CommandId {
+    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    CommandId(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
+}
+
 impl Commands {
     /// The queue `queue` of a store.
     pub fn new(store: Arc<dyn CommandQueue>, clock: Arc<dyn Clock>, queue: QueueId) -> Self {
@@ -87,7 +94,7 @@ impl Commands {
     /// unless the options bring one.
     pub fn command(&self, payload: impl Into<Vec<u8>>, options: &PushOptions) -> NewCommand {
         NewCommand {
-            id: options.id.unwrap_or_else(|| CommandId(Uuid::now_v7())),
+            id: options.id.unwrap_or_else(|| fresh_id(self.clock.now())),
             payload: payload.into(),
             headers: options.headers.clone(),
             priority: options.priority,
