@@ -15,7 +15,6 @@ pub(crate) struct Context {
     pub(crate) stores: Stores,
     pub(crate) tenant: Tenant,
     pub(crate) user: Name,
-    pub(crate) agent: Option<Name>,
     json: bool,
 }
 
@@ -26,7 +25,6 @@ impl Context {
             stores: Stores::new(Settings::load(&sources)?),
             tenant: Tenant(cli.tenant.clone()),
             user: cli.user.clone(),
-            agent: cli.agent.clone(),
             json: cli.json,
         })
     }

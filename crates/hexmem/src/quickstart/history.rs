@@ -5,7 +5,8 @@
 //! repository --holds--> file                          valid from its addition until its removal
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use hexmem_ports::{
     EdgeDraft, EdgeId, Expect, GraphChange, NAME_LIMIT, Name, NodeDraft, Result, Timestamp,
@@ -119,15 +120,10 @@ fn node(
     data: Value,
     at: Option<Timestamp>,
 ) -> Result<()> {
-    if !nodes.contains_key(&id) {
-        let draft = NodeDraft {
-            id: id.clone(),
-            kind: Name::new(kind)?,
-            data,
-            created_at: at,
-            expect: Expect::Any,
-        };
-        nodes.insert(id, GraphChange::PutNode(draft));
+    if let Entry::Vacant(place) = nodes.entry(id.clone()) {
+        let draft =
+            NodeDraft { id, kind: Name::new(kind)?, data, created_at: at, expect: Expect::Any };
+        place.insert(GraphChange::PutNode(draft));
     }
     Ok(())
 }
@@ -170,7 +166,7 @@ mod tests {
 
     fn commit(n: u32, files: &[(&str, Change)]) -> Commit {
         Commit {
-            hash: format!("{n:040}"),
+            hash: format!("{n:0<40}"),
             author: "Ann".into(),
             email: String::new(),
             at: Timestamp::from_micros(i64::from(n) * 1_000_000).unwrap(),
