@@ -91,6 +91,7 @@ impl Stores {
     #[cfg(feature = "sqlite")]
     pub async fn database(&self) -> Result<&Database> {
         let open = async || {
+            self.make_data_folder()?;
             let config = SqliteConfig {
                 busy_timeout_ms: self.settings.sqlite.busy_timeout_ms,
                 synchronous: match self.settings.sqlite.synchronous {
@@ -102,6 +103,32 @@ impl Stores {
             Database::open(config, self.clock()).await
         };
         self.sqlite.get_or_try_init(open).await
+    }
+
+    /// Makes the data folder where it is missing, closed to others and invisible to git: it often lies in a
+    /// repository, and holds what must not be committed.
+    #[cfg(any(feature = "sqlite", feature = "json"))]
+    fn make_data_folder(&self) -> Result<()> {
+        let folder = &self.settings.data;
+        if folder.exists() {
+            return Ok(());
+        }
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(folder)
+            .and_then(|()| std::fs::write(folder.join(".gitignore"), "*\n"))
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    "config.open",
+                    "cannot make the data folder; choose another with --data",
+                )
+                .with("folder", folder.display())
+                .caused_by(error)
+            })
     }
 
     /// Keys and values.
@@ -123,6 +150,7 @@ impl Stores {
             #[cfg(feature = "json")]
             Backend::Json => {
                 let open = async || {
+                    self.make_data_folder()?;
                     let folder = self.settings.json_path();
                     JsonGraphs::open(folder, self.clock()).await.map(Arc::new)
                 };

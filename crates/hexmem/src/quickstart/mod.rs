@@ -152,7 +152,7 @@ fn next(context: &Context, place: &Place, questions: &[questions::Answered]) -> 
     if let Some(file) = questions.iter().find(|q| q.about == "file") {
         let node = quoted(&format!("file:{}", file.subject));
         next.push(format!(
-            "{base} graph neighbors {node} --hops 2 --relation touches -k 20 --graph {name}"
+            "{base} graph neighbors {node} --hops 2 --relation touches --limit 20 --graph {name}"
         ));
     }
     if let Some(topic) = subject("topic") {

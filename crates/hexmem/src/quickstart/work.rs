@@ -53,6 +53,7 @@ pub(super) async fn run(
     let options = WorkerOptions {
         name: "quickstart".to_owned(),
         concurrency: Limit::new(4)?,
+        wait: Duration::from_millis(50),
         ..WorkerOptions::default()
     };
     let report = Worker::new(commands.clone(), options).run(handler, all_ended).await?;
