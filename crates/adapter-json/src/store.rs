@@ -259,7 +259,6 @@ impl GraphStore for JsonGraphs {
         Capabilities::of([
             Capability::Effects,
             Capability::Records,
-            Capability::OrderedScan,
             Capability::ExactCounts,
             Capability::NeighbourhoodInStore,
             Capability::History,

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use hexmem_adapter_json::{JsonConfig, JsonGraphs};
 use hexmem_adapter_memory::SystemClock;
 use hexmem_ports::{
-    AsOf, Effect, ErrorKind, Expect, GraphBatch, GraphChange, GraphId, GraphStore as _, Limit,
-    Name, NodeDraft, NodeFilter, Outbox as _, Tenant, Ttl,
+    AsOf, Capability, Effect, ErrorKind, Expect, GraphBatch, GraphChange, GraphId, GraphStore as _,
+    Limit, Name, NodeDraft, NodeFilter, Outbox as _, Tenant, Ttl,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -144,6 +144,8 @@ async fn what_a_killed_process_acknowledged_is_there() {
         }
     }
     assert_eq!(effects, there);
+    let needs = [Capability::Durable, Capability::MultiProcess];
+    hexmem_conformance::proved("json", "graph", "killed_process", &needs, &fresh.capabilities());
 }
 
 /// The only file of this kind in the folder of the tenant.

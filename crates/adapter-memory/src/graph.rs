@@ -53,7 +53,6 @@ impl GraphStore for MemoryGraphs {
         Capabilities::of([
             Capability::Effects,
             Capability::Records,
-            Capability::OrderedScan,
             Capability::ExactCounts,
             Capability::NeighbourhoodInStore,
             Capability::History,

@@ -134,6 +134,9 @@ async fn refuse_foreign(config: &SqliteConfig, file: &Path) -> Result<()> {
     match found {
         Ok(APPLICATION_ID) => Ok(()),
         Ok(_) => Err(foreign(file)),
+        // A process that ended while it folded its log into the file leaves a file that is whole with its log
+        // only. Opening it with its log is the check then: what is damaged or foreign is refused there.
+        Err(_) if exists_beside(file, "-wal") => Ok(()),
         Err(e) => Err(error::map(OPEN, file, e)),
     }
 }

@@ -72,6 +72,33 @@ async fn a_truncated_file_is_corrupt_and_stays() {
     }
 }
 
+/// A process may end while it folds its log into the file: the header then speaks of pages that only the log has.
+#[tokio::test]
+async fn a_file_half_folded_with_its_log_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = filled(folder.path()).await;
+    let database = open(&file).await.unwrap();
+    let key = name("late");
+    let value = vec![7; 400_000];
+    database.key_value().set(&bucket(), &key, KvSet::new(value.clone())).await.unwrap();
+    let copy = folder.path().join("copy.db");
+    let log = fs::read(folder.path().join("x.db-wal")).unwrap();
+    let mut pages = fs::read(&file).unwrap();
+    database.close().await.unwrap();
+    // Log: 32 bytes, then frames of 24 bytes and a page each; a frame begins with the page's number.
+    let first = log[32..]
+        .chunks_exact(24 + 4_096)
+        .filter(|frame| frame[..4] == [0, 0, 0, 1])
+        .last()
+        .unwrap();
+    pages[..4_096].copy_from_slice(&first[24..]);
+    fs::write(&copy, pages).unwrap();
+    fs::write(folder.path().join("copy.db-wal"), log).unwrap();
+
+    let found = open(&copy).await.unwrap().key_value().get(&bucket(), &key).await.unwrap();
+    assert_eq!(found.map(|entry| entry.value), Some(value));
+}
+
 #[tokio::test]
 async fn an_empty_file_beside_its_log_is_corrupt_and_stays() {
     let folder = tempfile::tempdir().unwrap();

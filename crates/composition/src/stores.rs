@@ -105,6 +105,16 @@ impl Stores {
         self.sqlite.get_or_try_init(open).await
     }
 
+    /// Closes what was opened. Without it nothing is lost, and the next one to open the SQLite file folds its log
+    /// into it.
+    pub async fn close(&self) -> Result<()> {
+        #[cfg(feature = "sqlite")]
+        if let Some(database) = self.sqlite.get() {
+            database.clone().close().await?;
+        }
+        Ok(())
+    }
+
     /// Makes the data folder where it is missing, closed to others and invisible to git: it often lies in a
     /// repository, and holds what must not be committed.
     #[cfg(any(feature = "sqlite", feature = "json"))]

@@ -32,3 +32,17 @@ pub(crate) fn note(
         panic!("cannot append to the ledger {}: {error}", path.display());
     }
 }
+
+/// Notes that a test outside the suites (killed processes, several processes) has proved capabilities that a
+/// store declares. Call it where the test has passed.
+pub fn proved(
+    adapter: &str,
+    port: &str,
+    test: &str,
+    needs: &[Capability],
+    declares: &Capabilities,
+) {
+    let missing: Vec<_> = needs.iter().filter(|need| !declares.has(**need)).collect();
+    assert!(missing.is_empty(), "{adapter} does not declare {missing:?} for {port}");
+    note(adapter, port, test, needs, declares, "passed");
+}

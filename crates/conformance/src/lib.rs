@@ -34,5 +34,6 @@ pub mod rerank;
 pub mod sessions;
 pub mod vectors;
 
+pub use ledger::proved;
 pub use rig::*;
 pub use run::*;

@@ -169,8 +169,8 @@ fn resume<T>(
 #[async_trait]
 impl CommandQueue for MemoryQueue {
     fn capabilities(&self) -> Capabilities {
-        use Capability::{Effects, ExactCounts, OrderedScan, Records};
-        Capabilities::of([Effects, ExactCounts, OrderedScan, Records])
+        use Capability::{Effects, ExactCounts, Records};
+        Capabilities::of([Effects, ExactCounts, Records])
     }
 
     async fn enqueue(

@@ -52,7 +52,6 @@ impl VectorStore for MemoryVectors {
         Capabilities::of([
             Capability::Records,
             Capability::ExactCounts,
-            Capability::OrderedScan,
             Capability::DenseVectors,
             Capability::SparseVectors,
         ])

@@ -106,7 +106,6 @@ impl GraphStore for SqliteGraphs {
         Capabilities::of([
             Capability::Effects,
             Capability::Records,
-            Capability::OrderedScan,
             Capability::ExactCounts,
             Capability::NeighbourhoodInStore,
             Capability::History,

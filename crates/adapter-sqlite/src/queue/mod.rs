@@ -105,8 +105,8 @@ async fn complete(tx: &mut WriteTx, queue: i64, ack: Ack) -> Result<Result<bool>
 #[async_trait]
 impl CommandQueue for SqliteQueue {
     fn capabilities(&self) -> Capabilities {
-        use Capability::{Durable, Effects, ExactCounts, MultiProcess, OrderedScan, Records};
-        Capabilities::of([Durable, MultiProcess, Effects, ExactCounts, OrderedScan, Records])
+        use Capability::{Durable, Effects, ExactCounts, MultiProcess, Records};
+        Capabilities::of([Durable, MultiProcess, Effects, ExactCounts, Records])
     }
 
     async fn enqueue(

@@ -135,7 +135,6 @@ impl VectorStore for SqliteVectors {
             Capability::Durable,
             Capability::MultiProcess,
             Capability::Records,
-            Capability::OrderedScan,
             Capability::ExactCounts,
             Capability::DenseVectors,
             Capability::SparseVectors,

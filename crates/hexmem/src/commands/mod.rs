@@ -80,16 +80,23 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome> {
         return completions::run(args);
     }
     let context = Context::new(&cli)?;
-    match cli.command {
-        Command::Cache(command) => cache::run(&context, command).await,
-        Command::Quickstart(args) => quickstart::run(&context, args).await,
-        Command::Config(command) => config::run(&context, &command),
-        Command::Graph(command) => graph::run(&context, command).await,
-        Command::Queue(command) => queue::run(&context, command).await,
-        Command::Work(args) => queue::work(&context, args).await,
-        Command::Rag(command) => rag::run(&context, command).await,
-        Command::Session(command) => session::run(&context, command).await,
-        Command::Doctor => doctor::run(&context).await,
+    let outcome = dispatch(&context, cli.command).await;
+    // Everything acknowledged is on disk already; closing only tidies, so its failure is no failure of the command.
+    context.stores.close().await.ok();
+    outcome
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<Outcome> {
+    match command {
+        Command::Cache(command) => cache::run(context, command).await,
+        Command::Quickstart(args) => quickstart::run(context, args).await,
+        Command::Config(command) => config::run(context, &command),
+        Command::Graph(command) => graph::run(context, command).await,
+        Command::Queue(command) => queue::run(context, command).await,
+        Command::Work(args) => queue::work(context, args).await,
+        Command::Rag(command) => rag::run(context, command).await,
+        Command::Session(command) => session::run(context, command).await,
+        Command::Doctor => doctor::run(context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
