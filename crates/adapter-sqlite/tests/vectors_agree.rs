@@ -84,7 +84,8 @@ async fn agree(a: &dyn VectorStore, b: &dyn VectorStore, c: &CollectionId, numbe
     ];
     for filter in filters {
         let filter = Filter::parse(&filter).unwrap();
-        let dense = numbers.point(numbers.0 as u32 % 9).dense[&name("d")].clone();
+        let seed = numbers.below(9);
+        let dense = numbers.point(seed).dense[&name("d")].clone();
         let parts = vec![
             VectorQuery::Sparse { vector: name("s"), values: numbers.sparse(6) },
             VectorQuery::Dense { vector: name("d"), values: dense },
