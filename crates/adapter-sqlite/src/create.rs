@@ -126,9 +126,12 @@ async fn create(file: &Path) -> Result<()> {
 /// process: <https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 async fn refuse_foreign(config: &SqliteConfig, file: &Path) -> Result<()> {
     let mut found = read_mark(file).await;
-    if !matches!(found, Ok(APPLICATION_ID)) {
-        // Another process may be writing the header right now.
-        tokio::time::sleep(config.busy_timeout().min(PAUSE * 10)).await;
+    // Another process may be writing the header right now, or folding its log into the file.
+    for _ in 0..3 {
+        if matches!(found, Ok(APPLICATION_ID)) || found.is_err() && exists_beside(file, "-wal") {
+            break;
+        }
+        tokio::time::sleep(config.busy_timeout().min(PAUSE * 5)).await;
         found = read_mark(file).await;
     }
     match found {

@@ -86,11 +86,8 @@ async fn a_file_half_folded_with_its_log_is_whole() {
     let mut pages = fs::read(&file).unwrap();
     database.close().await.unwrap();
     // Log: 32 bytes, then frames of 24 bytes and a page each; a frame begins with the page's number.
-    let first = log[32..]
-        .chunks_exact(24 + 4_096)
-        .filter(|frame| frame[..4] == [0, 0, 0, 1])
-        .last()
-        .unwrap();
+    let frames = log[32..].chunks_exact(24 + 4_096);
+    let first = frames.rev().find(|frame| frame[..4] == [0, 0, 0, 1]).unwrap();
     pages[..4_096].copy_from_slice(&first[24..]);
     fs::write(&copy, pages).unwrap();
     fs::write(folder.path().join("copy.db-wal"), log).unwrap();

@@ -26,8 +26,11 @@ impl Provider for Variable {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
-        // Figment reads numbers, booleans and quoted text; anything else is text.
-        let leaf: Value = self.value.parse().unwrap_or_else(|_| Value::from(self.value.clone()));
+        // Figment reads numbers, booleans and quoted text; anything else is text, and a place always is.
+        let place = self.path.last().is_some_and(|key| key == "data" || key == "path");
+        let text = || Value::from(self.value.clone());
+        let leaf: Value =
+            if place { text() } else { self.value.parse().unwrap_or_else(|_| text()) };
         let nested = self
             .path
             .iter()

@@ -203,6 +203,13 @@ impl Settings {
         if let Some(data) = &sources.data {
             settings.data.clone_from(data);
         }
+        if settings.data.as_os_str().is_empty() {
+            return Err(Error::invalid(
+                "config.load",
+                "the data folder is empty text; name a folder",
+            )
+            .with("key", "data"));
+        }
         Ok(settings)
     }
 

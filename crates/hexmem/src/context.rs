@@ -46,12 +46,24 @@ impl Context {
                     .caused_by(error)
             })?
         } else {
-            text()
+            output::shown(&text())
         };
         if !out.is_empty() && !out.ends_with('\n') {
             let _ = out.write_char('\n');
         }
         output::print(&out)
+    }
+
+    /// Prints data that a caller kept: `document` with `--json`, without it the bytes as they are, and a line's end
+    /// behind text that has none.
+    pub(crate) fn emit_data(&self, document: &impl Serialize, data: &[u8]) -> Result<()> {
+        if self.json {
+            return self.emit(document, String::new);
+        }
+        let text = std::str::from_utf8(data).is_ok();
+        let end: &[u8] =
+            if text && !data.is_empty() && !data.ends_with(b"\n") { b"\n" } else { b"" };
+        output::print_bytes(&[data, end].concat())
     }
 
     /// A progress display on stderr: a bar where stderr is a terminal, nothing in a pipe.

@@ -9,8 +9,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Writes to stdout. A closed pipe (`| head`) is the reader's good right and no error.
 pub(crate) fn print(text: &str) -> Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Likewise, bytes of any kind.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == IoKind::BrokenPipe => Ok(()),
         Err(error) => {
             Err(Error::new(ErrorKind::Unavailable, "output", "cannot write to standard output")
@@ -38,15 +43,15 @@ pub(crate) fn report(error: &Error) {
 pub(crate) fn complain(what: &str, notes: &[String]) {
     let mut err = std::io::stderr().lock();
     // Nothing is left to do when stderr is closed too.
-    let _ = writeln!(err, "error: {what}");
+    let _ = writeln!(err, "error: {}", shown(what));
     for note in notes {
-        let _ = writeln!(err, "  {note}");
+        let _ = writeln!(err, "  {}", shown(note));
     }
 }
 
 /// Says something on stderr that is not the result.
 pub(crate) fn remark(what: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{what}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(what));
 }
 
 /// The progress of long work.
@@ -83,5 +88,29 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Stored text must not steer a terminal: control characters but tab and the end of a line are shown as escapes.
+pub(crate) fn shown(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if steers(c) {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn control_characters_are_shown_and_do_nothing() {
+        assert_eq!(super::shown("a\u{1b}]0;x\u{7}\tb\n"), "a\\u{1b}]0;x\\u{7}\tb\n");
     }
 }

@@ -321,7 +321,7 @@ async fn get(
         stored_at: Some(stored_at),
         stale: Some(stale),
     };
-    context.emit(&document, || String::from_utf8_lossy(&answer.value).into_owned())?;
+    context.emit_data(&document, &answer.value)?;
     Ok(Outcome::Done)
 }
 

@@ -26,7 +26,8 @@ pub(crate) enum Command {
     Create(CreateArgs),
     /// Print a live session
     Show {
-        /// The token, or the id of a session of --user; `-` reads it from stdin
+        /// The token, which speaks for itself whatever --tenant and --user, or the id of a session of
+        /// --user; `-` reads it from stdin
         #[arg(value_name = "TOKEN|ID")]
         session: String,
     },

@@ -249,10 +249,11 @@ fn show_result(context: &Context, id: CommandId, ended: Option<CommandResult>) -
         );
         return Ok(Outcome::Failed);
     };
-    context.emit(&result_document(id, &ended), || match ended.state {
-        CommandState::Completed => text_of(ended.result.as_deref().unwrap_or_default()),
-        _ => String::new(),
-    })?;
+    let data = match ended.state {
+        CommandState::Completed => ended.result.as_deref().unwrap_or_default(),
+        _ => &[],
+    };
+    context.emit_data(&result_document(id, &ended), data)?;
     if ended.state == CommandState::Completed {
         return Ok(Outcome::Done);
     }

@@ -60,6 +60,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         tokio::select! {
             // Without a signal handler the worker goes on until it is killed: leases run out then.
             Ok(()) = tokio::signal::ctrl_c() => {}
+            () = terminated() => {}
             () = emptied(&commands), if args.until_empty => {}
         }
     };
@@ -82,6 +83,32 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         )
     })?;
     Ok(Outcome::Done)
+}
+
+/// Ends when the process is asked to terminate, as service managers do. Where that cannot be heard, never.
+async fn terminated() {
+    #[cfg(unix)]
+    if let Ok(mut asked) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        asked.recv().await;
+        return;
+    }
+    std::future::pending().await
+}
+
+/// The program and all that it started, ended when this is dropped.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(leader) =
+            self.0.and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?))
+        {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// Ends when the queue holds nothing that waits or runs.
@@ -118,6 +145,7 @@ async fn execute(job: Job, queue: &str, program: &[OsString]) -> JobResult {
     let mut child = command.spawn().map_err(|error| {
         JobError::retry(format!("{} cannot be started: {error}", name.to_string_lossy()))
     })?;
+    let mut group = Group(child.id());
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -126,6 +154,8 @@ async fn execute(job: Job, queue: &str, program: &[OsString]) -> JobResult {
         }
     };
     let (status, (), result, error) = tokio::join!(child.wait(), feed, read(stdout), relay(stderr));
+    // All pipes are closed: nobody is left who could write to them.
+    group.0 = None;
     let status = status.map_err(|error| JobError::retry(format!("the program: {error}")))?;
     if status.success() {
         let result = result.map_err(|error| JobError::retry(format!("its output: {error}")))?;

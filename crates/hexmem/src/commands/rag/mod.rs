@@ -186,7 +186,7 @@ async fn show(context: &Context, document: &str, id: CollectionId) -> Result<Out
         )
         .with("document", document)
     })?;
-    context.emit(&stored, || stored.text.clone())?;
+    context.emit_data(&stored, stored.text.as_bytes())?;
     Ok(Outcome::Done)
 }
 
