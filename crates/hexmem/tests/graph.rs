@@ -157,3 +157,39 @@ fn facts_are_stated_ended_and_asked_for() {
     refuses(&["graph", "add-node", "x", "--type", "t", "--data", "[1]"], 2);
     refuses(&["graph", "neighbors", "ada", "--as-of", "yesterday"], 2);
 }
+
+#[cfg(unix)]
+#[test]
+fn an_export_replaces_a_file_behind_its_links_and_nothing_that_is_no_file() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let folder = Folder::new();
+    folder.write("in.json", FILE);
+    folder.json(&["graph", "import", "in.json", "--graph", "a"]);
+    folder.write("kept.json", "old");
+    let kept = folder.path().join("kept.json");
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
+    symlink("kept.json", folder.path().join("link.json")).unwrap();
+    folder.json(&["graph", "export", "link.json", "--graph", "a"]);
+    assert!(folder.path().join("link.json").is_symlink());
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(std::fs::read_to_string(&kept).unwrap().contains("memory_1"));
+
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    assert!(
+        folder
+            .fails(&["graph", "export", "folder", "--graph", "a"], 1)
+            .contains("a folder stands there")
+    );
+
+    // A pipe stays a pipe, and its reader gets the graph.
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut reader =
+        Command::new("cat").arg(&pipe).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    assert!(folder.hexmem(&["graph", "export", "pipe", "--graph", "a"]).status.success());
+    let mut read = String::new();
+    std::io::Read::read_to_string(&mut reader.stdout.take().unwrap(), &mut read).unwrap();
+    reader.wait().unwrap();
+    assert!(read.contains("memory_1"));
+}

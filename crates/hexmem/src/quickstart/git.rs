@@ -7,6 +7,8 @@ use hexmem_ports::{Error, ErrorKind, Result, Timestamp};
 use tokio::process::Command;
 
 const OP: &str = "quickstart.git";
+/// The most characters of a subject that are kept: it stands in many places.
+const LONGEST_SUBJECT: usize = 500;
 
 /// A commit, oldest first in lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,10 @@ impl Repository {
         let out = git(path, &["rev-parse", "--show-toplevel"]).await.map_err(|error| {
             if error.kind() == ErrorKind::Unavailable {
                 return error;
+            }
+            if error.message().contains("work tree") {
+                let what = "a bare repository has no files to read; name a clone with a work tree";
+                return Error::new(ErrorKind::NotFound, OP, what).with("path", path.display());
             }
             Error::new(
                 ErrorKind::NotFound,
@@ -168,6 +174,7 @@ fn parse(out: &[u8]) -> Vec<Commit> {
         }
         // A commit without a readable time cannot be placed in a temporal graph.
         if let Some(at) = at {
+            let subject = subject.chars().take(LONGEST_SUBJECT).collect();
             commits.push(Commit {
                 hash: text(hash),
                 author,

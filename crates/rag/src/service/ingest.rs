@@ -20,7 +20,7 @@ use crate::chunk::{Chunk, Chunking, Strategy};
 pub struct Document {
     /// Unique in the collection; ingesting it again replaces it. At most 1,024 bytes.
     pub id: String,
-    /// Its title; empty when it has none.
+    /// Its title; empty when it has none. Its first 1,000 characters are kept and found.
     pub title: String,
     /// Its text, at most [`TEXT_LIMIT`] bytes.
     pub text: String,
@@ -211,6 +211,8 @@ impl Collection {
         hash: &str,
         chunks: &[Chunk],
     ) -> Result<Vec<Point>> {
+        // Every chunk carries it.
+        let title = without_nul(&document.title.chars().take(1_000).collect::<String>());
         chunks
             .iter()
             .map(|chunk| {
@@ -218,7 +220,7 @@ impl Collection {
                 for heading in &chunk.context {
                     counts.add(&self.analyzer, heading, Side::Document, 1.0);
                 }
-                counts.add(&self.analyzer, &document.title, Side::Document, TITLE_WEIGHT);
+                counts.add(&self.analyzer, &title, Side::Document, TITLE_WEIGHT);
                 let payload = Payload {
                     document: document.id.clone(),
                     chunk: chunk.index,
@@ -227,7 +229,7 @@ impl Collection {
                     end: chunk.end,
                     text: without_nul(&chunk.text),
                     nul: chunk.text.match_indices('\0').map(|(at, _)| at).collect(),
-                    title: without_nul(&document.title),
+                    title: title.clone(),
                     context: chunk.context.iter().map(|heading| without_nul(heading)).collect(),
                     hash: hash.to_owned(),
                     root: root.map(ToOwned::to_owned),

@@ -1,7 +1,7 @@
 //! `hexmem graph import` and `export`.
 
 use std::fs::File;
-use std::io::{BufWriter, Cursor, Read as _};
+use std::io::{BufWriter, Cursor, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -171,15 +171,35 @@ pub(crate) async fn export(context: &Context, args: Export) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.export").await?;
     let options = ExportOptions { as_of: args.times.as_of(ValidAt::Any) };
     if args.file.as_os_str() == "-" {
-        let mut out = BufWriter::new(std::io::stdout());
+        let mut out = BufWriter::new(Reader { out: std::io::stdout(), gone: false });
         let report = export_node_link(&memory, &mut out, &options).await?;
         export_remarks(&report);
         return Ok(Outcome::Done);
     }
-    let report = {
-        let named = |error: Error| error.with("file", args.file.display());
-        let staged = staged_path(&args.file);
+    let named = |error: Error| error.with("file", args.file.display());
+    // What stands there now, behind links. Only a regular file is replaced; a device or a pipe is written to.
+    let target = std::fs::canonicalize(&args.file).unwrap_or_else(|_| args.file.clone());
+    let there = std::fs::metadata(&target).ok();
+    if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+        return Err(named(Error::invalid(
+            "graph.export",
+            "a folder stands there; name a file in it",
+        )));
+    }
+    let report = if there.as_ref().is_some_and(|there| !there.is_file()) {
+        let file = File::options()
+            .write(true)
+            .open(&target)
+            .map_err(|error| unwritable(&args.file, error))?;
+        let mut out = BufWriter::new(file);
+        export_node_link(&memory, &mut out, &options).await.map_err(named)?
+    } else {
+        let staged = staged_path(&target);
         let file = File::create(&staged).map_err(|error| unwritable(&args.file, error))?;
+        if let Some(there) = &there {
+            file.set_permissions(there.permissions())
+                .map_err(|error| unwritable(&args.file, error))?;
+        }
         let mut out = BufWriter::new(file);
         let written = export_node_link(&memory, &mut out, &options).await.map_err(named);
         // The file's name is the old content's until the new one is whole and on the disk.
@@ -187,7 +207,7 @@ pub(crate) async fn export(context: &Context, args: Export) -> Result<Outcome> {
             let synced = out.into_inner().map_err(std::io::IntoInnerError::into_error);
             synced
                 .and_then(|file| file.sync_all())
-                .and_then(|()| std::fs::rename(&staged, &args.file))
+                .and_then(|()| std::fs::rename(&staged, &target))
                 .map_err(|error| unwritable(&args.file, error))?;
             Ok(report)
         });
@@ -232,6 +252,34 @@ fn staged_path(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.part", uuid::Uuid::new_v4().simple()));
     file.with_file_name(name)
+}
+
+/// Standard output, whose reader may leave (`| head`): what comes after is for nobody.
+struct Reader<W> {
+    out: W,
+    gone: bool,
+}
+
+impl<W: Write> Write for Reader<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.gone {
+            return Ok(bytes.len());
+        }
+        match self.out.write(bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(bytes.len())
+            }
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self.out.flush() {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
 }
 
 fn unreadable(file: &Path, error: std::io::Error) -> Error {

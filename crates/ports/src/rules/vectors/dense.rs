@@ -11,7 +11,7 @@ const SAFE: std::ops::RangeInclusive<f32> = 1e-20..=1e30;
 
 /// A dense query, ready to be compared with many vectors.
 ///
-/// Every store computes in this order: [`LANES`] sums in f32, element `i` into sum `i mod LANES`, then added in
+/// Every store computes in this order: 16 sums in f32, element `i` into sum `i mod 16`, then added in
 /// pairs; in f64 where f32 would overflow or vanish.
 #[derive(Debug, Clone)]
 pub struct DenseQuery<'a> {
