@@ -1,29 +1,10 @@
 //! Each case of the sessions suite fails on the double that breaks its clause.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use hexmem_adapter_memory::{ManualClock, MemoryOutbox, MemorySessions};
-use hexmem_conformance::{Rig, TestClock};
-use hexmem_ports::{Clock, Records, SessionStore, Timestamp};
-
-struct Manual(Arc<ManualClock>);
-
-#[async_trait]
-impl TestClock for Manual {
-    fn unit(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    async fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    async fn advance(&self, units: u32) {
-        self.0.advance(self.unit() * units);
-    }
-}
+use hexmem_conformance::{Rig, manual_time};
+use hexmem_ports::{Records, SessionStore};
 
 async fn rig() -> Rig<dyn SessionStore> {
     let clock = Arc::new(ManualClock::default());
@@ -35,7 +16,7 @@ async fn rig() -> Rig<dyn SessionStore> {
         "memory",
         Arc::clone(&store) as Arc<dyn SessionStore>,
         declares,
-        Arc::new(Manual(clock)),
+        manual_time(clock.clone(), move |span| clock.advance(span)),
     );
     rig.twin = Some((Arc::clone(&twin) as Arc<dyn SessionStore>, twin as Arc<dyn Records>));
     rig.outbox = Some(Arc::new(outbox));
