@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "queue" "0005_queue.sql",
     6 "graph" "0006_graph.sql",
     7 "vectors" "0007_vectors.sql",
+    8 "session chains" "0008_session_chains.sql",
 ];
 
 /// The version that this program writes.

@@ -2,31 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, TestClock, minimum};
-use hexmem_ports::{Clock, Records, SessionStore, Timestamp};
+use hexmem_conformance::{Rig, manual_time, minimum};
+use hexmem_ports::{Clock, Records, SessionStore};
 use sqlx::{AssertSqlSafe, Row as _};
-
-struct Manual(Arc<ManualClock>);
-
-#[async_trait]
-impl TestClock for Manual {
-    fn unit(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    async fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    async fn advance(&self, units: u32) {
-        self.0.advance(self.unit() * units);
-    }
-}
 
 async fn rig() -> Rig<dyn SessionStore> {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +24,7 @@ async fn rig() -> Rig<dyn SessionStore> {
         "sqlite",
         Arc::clone(&store) as Arc<dyn SessionStore>,
         declares,
-        Arc::new(Manual(clock)),
+        manual_time(clock.clone(), move |span| clock.advance(span)),
     );
     rig.other = Arc::new(second.sessions());
     rig.twin = Some((Arc::clone(&twin) as Arc<dyn SessionStore>, twin as Arc<dyn Records>));
@@ -65,6 +46,7 @@ async fn declares_the_minimum() {
 async fn no_statement_reads_the_whole_table() {
     let statements = [
         ("find", include_str!("../src/sql/sessions/find.sql"), "PRIMARY KEY"),
+        ("spent", include_str!("../src/sql/sessions/spent.sql"), "PRIMARY KEY"),
         ("touch", include_str!("../src/sql/sessions/touch.sql"), "PRIMARY KEY"),
         ("update", include_str!("../src/sql/sessions/update.sql"), "PRIMARY KEY"),
         ("token", include_str!("../src/sql/sessions/token.sql"), "PRIMARY KEY"),

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use hexmem_adapter_memory::{ManualClock, MemoryOutbox, MemorySessions};
 use hexmem_ports::{
     Capabilities, Count, Created, Cursor, Digest, Effect, Error, ErrorKind, Limit, Name,
-    NewSession, OpId, Page, Result, Rotate, Session, SessionCap, SessionId, SessionStore, Tenant,
-    TokenKey, Touch, UserScope, WhenFull,
+    NewSession, OpId, Page, Result, Rotate, Session, SessionCap, SessionId, SessionStore, Spent,
+    Tenant, TokenKey, Touch, UserScope, WhenFull,
 };
 use hexmem_sessions::{AuthHash, Client, Policy, Rotation, Sessions, Start, Token};
 use serde_json::{Value, json};
@@ -203,6 +203,9 @@ impl SessionStore for Lossy {
     }
     async fn rotate(&self, rotate: Rotate, effects: Vec<Effect>) -> Result<Option<Session>> {
         self.lose(self.inner.rotate(rotate, effects).await)
+    }
+    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>> {
+        self.inner.spent(token).await
     }
     async fn get(&self, owner: &UserScope, id: SessionId) -> Result<Option<Session>> {
         self.inner.get(owner, id).await

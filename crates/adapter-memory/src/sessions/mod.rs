@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hexmem_ports::{
     Capabilities, Capability, Clock, Count, Created, Cursor, Effect, Error, ErrorKind, Limit, Name,
-    NewSession, OpId, Page, Result, Rotate, Session, SessionId, SessionStore, StoredSession,
+    NewSession, OpId, Page, Result, Rotate, Session, SessionId, SessionStore, Spent, StoredSession,
     StoredToken, Tenant, Timestamp, TokenKey, Touch, UserScope, WhenFull, check_effects,
     check_json,
 };
@@ -182,6 +182,11 @@ impl SessionStore for MemorySessions {
         });
         self.outbox.commit(now, effects);
         Ok(state.session(seq))
+    }
+
+    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>> {
+        let (state, now) = self.lock();
+        Ok(state.spent(token, now))
     }
 
     async fn get(&self, owner: &UserScope, id: SessionId) -> Result<Option<Session>> {

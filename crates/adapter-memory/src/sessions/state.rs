@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hexmem_ports::{
-    Cursor, Error, Limit, Name, Page, Result, Session, SessionId, StoredSession, Tenant, Timestamp,
-    TokenKey, UserScope,
+    Cursor, Error, Limit, Name, Page, Result, Session, SessionId, Spent, StoredSession, Tenant,
+    Timestamp, TokenKey, UserScope,
 };
 
 /// What a listing is of.
@@ -59,6 +59,13 @@ impl State {
         let kept = self.sessions.get(&seq)?;
         let valid = kept.is_live(now) && kept.token(&token.hash)?.is_valid(now);
         valid.then_some((seq, kept))
+    }
+
+    /// A token that has ended, of a session that has not.
+    pub(super) fn spent(&self, token: &TokenKey, now: Timestamp) -> Option<Spent> {
+        let kept = self.sessions.get(self.tokens.get(token)?)?;
+        let ended_at = kept.token(&token.hash)?.valid_until.filter(|end| *end <= now)?;
+        kept.is_live(now).then(|| Spent { session: kept.session.clone(), ended_at })
     }
 
     pub(super) fn live_of(&self, owner: &UserScope, now: Timestamp) -> Vec<Live> {

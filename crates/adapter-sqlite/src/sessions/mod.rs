@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use hexmem_ports::{
     Capabilities, Capability, Count, Created, Cursor, Digest, Effect, Error, ErrorKind, Limit,
     Name, NewSession, OpId, Page, REPLAY_WINDOW, Result, Rotate, Session, SessionId, SessionStore,
-    StoredSession, Tenant, TokenKey, Touch, Ttl, UserScope, check_json, rules,
+    Spent, StoredSession, Tenant, TokenKey, Touch, Ttl, UserScope, check_json, rules,
 };
 use serde_json::Value;
 
 use crate::Database;
-use row::{SessionRow, owner_key, part_key};
+use row::{FoundRow, SessionRow, owner_key, part_key};
 use steps::find;
 
 /// Sessions of a file.
@@ -281,6 +281,24 @@ impl SessionStore for SqliteSessions {
         tx.push_effects(&effects).await?;
         tx.commit().await?;
         Ok(Some(session))
+    }
+
+    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>> {
+        const OPERATION: &str = "sessions.spent";
+        let mut read = self.0.read(OPERATION).await?;
+        let now = read.now().as_micros();
+        let row: Option<FoundRow> = sqlx::query_as(include_str!("../sql/sessions/spent.sql"))
+            .bind(i64::from(token.bucket))
+            .bind(token.hash.0.as_slice())
+            .bind(now)
+            .fetch_optional(read.connection())
+            .await
+            .map_err(|e| read.error(e))?;
+        drop(read);
+        let Some(row) = row else { return Ok(None) };
+        let Some(ended_at) = row.valid_until else { return Ok(None) };
+        let ended_at = row::time(OPERATION, ended_at)?;
+        Ok(Some(Spent { session: row.session(OPERATION)?, ended_at }))
     }
 
     async fn get(&self, owner: &UserScope, id: SessionId) -> Result<Option<Session>> {

@@ -32,6 +32,7 @@ pub(super) struct FoundRow {
     origin: [Option<String>; 4],
     ip: Option<String>,
     auth_hash: Option<Vec<u8>>,
+    parent: Option<Vec<u8>>,
     /// Created, last seen, idle end, absolute end, token issued.
     times: [i64; 5],
     version: i64,
@@ -54,6 +55,7 @@ impl FoundRow {
             ],
             ip: row.try_get("ip")?,
             auth_hash: row.try_get("auth_hash")?,
+            parent: row.try_get("parent")?,
             times: [
                 row.try_get("created_at")?,
                 row.try_get("last_seen_at")?,
@@ -97,6 +99,10 @@ impl FoundRow {
                 service: named(service)?,
                 ip: self.ip.map_or(Some(None), |ip| ip.parse().ok().map(Some))?,
                 user_agent: named(user_agent)?,
+                parent: match self.parent {
+                    None => None,
+                    Some(id) => Some(SessionId(Uuid::from_slice(&id).ok()?)),
+                },
                 auth_hash: self
                     .auth_hash
                     .map_or(Some(None), |h| Digest::from_slice(&h).map(Some))?,
@@ -268,7 +274,8 @@ pub(super) fn insert(
         .bind(kept.modified_at.as_micros())
         .bind(kept.last_op.as_ref().map(|op| op.0.as_bytes().as_slice()))
         .bind(evicted.join(" "))
-        .bind(kept.purge_at().as_micros()))
+        .bind(kept.purge_at().as_micros())
+        .bind(origin.parent.as_ref().map(|id| id.0.as_bytes().as_slice())))
 }
 
 /// A stored instant.

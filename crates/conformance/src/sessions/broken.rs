@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hexmem_ports::{
     Capabilities, Count, Created, Cursor, Digest, Effect, ErrorKind, Limit, Name, NewSession, OpId,
-    Page, Result, Rotate, Session, SessionId, SessionStore, Tenant, TokenKey, Touch, Ttl,
+    Page, Result, Rotate, Session, SessionId, SessionStore, Spent, Tenant, TokenKey, Touch, Ttl,
     UserScope, WhenFull,
 };
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use super::{SessionRig, rows};
 use crate::{outbox, records};
 
 /// The clauses that the double can break.
-const CLAUSES: [&str; 43] = [
+const CLAUSES: [&str; 46] = [
     "SESS-CREATE-1",
     "SESS-CREATE-2",
     "SESS-CREATE-3",
@@ -47,6 +47,9 @@ const CLAUSES: [&str; 43] = [
     "SESS-ROTATE-5",
     "SESS-ROTATE-6",
     "SESS-ROTATE-7",
+    "SESS-SPENT-1",
+    "SESS-SPENT-2",
+    "SESS-SPENT-3",
     "SESS-GET-1",
     "SESS-LIST-1",
     "SESS-LIST-2",
@@ -85,6 +88,7 @@ pub fn broken(clause: &str, rig: SessionRig) -> SessionRig {
 struct Seen {
     sessions: Vec<(TokenKey, Session)>,
     rotated_to: HashSet<Digest>,
+    rotations: Vec<(TokenKey, TokenKey)>,
     revived: Vec<(TokenKey, Session)>,
 }
 
@@ -291,12 +295,33 @@ impl SessionStore for Broken {
             return Ok(None);
         }
         let old = rotate.old;
+        self.seen().rotations.push((old, rotate.new));
         match (self.clause, self.inner.rotate(rotate, effects).await) {
             ("SESS-ROTATE-4", Err(_)) => self.inner.find(&old).await,
             ("SESS-ROTATE-5", Err(error)) if error.kind() == ErrorKind::Conflict => {
                 self.inner.find(&old).await
             }
             (_, answer) => answer,
+        }
+    }
+
+    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>> {
+        let spent = self.inner.spent(token).await?;
+        match (self.clause, spent) {
+            ("SESS-SPENT-1", _) => Ok(None),
+            ("SESS-SPENT-2", None) => {
+                let ended_at = hexmem_ports::Timestamp::MIN;
+                Ok(self.once(token).map(|session| Spent { session, ended_at }))
+            }
+            ("SESS-SPENT-3", Some(spent)) => {
+                let current =
+                    self.seen().rotations.iter().rev().find(|(old, _)| old == token).copied();
+                if let Some((_, new)) = current {
+                    self.inner.touch(&new, Touch::default()).await?;
+                }
+                Ok(Some(spent))
+            }
+            (_, spent) => Ok(spent),
         }
     }
 

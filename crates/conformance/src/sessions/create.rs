@@ -31,6 +31,7 @@ pub async fn sess_create_1(rig: SessionRig) {
         ip: Some("2001:db8::1".parse().unwrap()),
         user_agent: Some(name("Mozilla/5.0 (X11; Linux) \u{fffd}")),
         auth_hash: Some(Digest::of(b"password 1")),
+        parent: Some(SessionId(Uuid::new_v4())),
     };
     let scope = owner(rig, "someone");
     let before = rig.clock.now().await;

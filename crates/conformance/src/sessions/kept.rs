@@ -47,6 +47,7 @@ impl Subject<dyn SessionStore> for Numbered {
         let origin = SessionOrigin {
             cluster: Some(name(format!("c{}", n % 2))),
             correlation: Some(name("k")),
+            parent: (n > 0).then(|| Self::id(n - 1)),
             ip: Some("192.0.2.1".parse().unwrap()),
             user_agent: Some(name("agent \u{1f980}")),
             ..SessionOrigin::default()

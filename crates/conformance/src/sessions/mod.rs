@@ -6,6 +6,7 @@ mod end;
 mod kept;
 mod list;
 mod rotate;
+mod spent;
 mod touch;
 mod update;
 
@@ -26,6 +27,7 @@ pub use end::*;
 pub use kept::*;
 pub use list::*;
 pub use rotate::*;
+pub use spent::*;
 pub use touch::*;
 pub use update::*;
 
@@ -58,6 +60,7 @@ macro_rules! __sessions_cases {
             sess_update_6: [Effects],
             sess_rotate_1, sess_rotate_2, sess_rotate_3, sess_rotate_4, sess_rotate_5, sess_rotate_6,
             sess_rotate_7: [Effects],
+            sess_spent_1, sess_spent_2, sess_spent_3,
             sess_get_1,
             sess_list_1, sess_list_2, sess_list_3,
             sess_cluster_1, sess_corr_1,

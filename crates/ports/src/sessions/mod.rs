@@ -86,6 +86,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - `SESS-ROTATE-7`: (effects) effects are committed with the rotation, not when it is refused, and not again on a repeat.
     async fn rotate(&self, rotate: Rotate, effects: Vec<Effect>) -> Result<Option<Session>>;
 
+    /// What a replaced token once opened: whoever presents one holds an old copy.
+    ///
+    /// # Behavior
+    /// - `SESS-SPENT-1`: from the end of a replaced token on, for at least [`REPLAY_WINDOW`](crate::REPLAY_WINDOW), gives its live session and when it ended.
+    /// - `SESS-SPENT-2`: `None` for a token that is current or in its grace, that is unknown or known under another bucket, or whose session has ended.
+    /// - `SESS-SPENT-3`: asking neither extends the session nor revives the token.
+    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>>;
+
     /// A live session of an owner by its id.
     ///
     /// # Behavior
@@ -189,6 +197,9 @@ impl<T: SessionStore + ?Sized> SessionStore for Arc<T> {
     }
     async fn rotate(&self, rotate: Rotate, effects: Vec<Effect>) -> Result<Option<Session>> {
         (**self).rotate(rotate, effects).await
+    }
+    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>> {
+        (**self).spent(token).await
     }
     async fn get(&self, owner: &UserScope, id: SessionId) -> Result<Option<Session>> {
         (**self).get(owner, id).await

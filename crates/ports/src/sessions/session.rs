@@ -72,6 +72,8 @@ pub struct SessionOrigin {
     pub correlation: Option<Name>,
     /// The service identity of an agent session.
     pub service: Option<Name>,
+    /// The session on whose behalf this one was started, of the same tenant. Stores keep it and ask nothing of it.
+    pub parent: Option<SessionId>,
     /// The client's address.
     pub ip: Option<IpAddr>,
     /// The client's user agent, at most 1,024 bytes.
@@ -206,6 +208,15 @@ impl Rotate {
         }
         Ok(())
     }
+}
+
+/// A token that was replaced and opens its session no more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spent {
+    /// The live session that it once opened.
+    pub session: Session,
+    /// When it ended: at its rotation, or at the end of its grace.
+    pub ended_at: Timestamp,
 }
 
 /// The number of live sessions.

@@ -1,7 +1,7 @@
 -- The hot path: two index look-ups, and only the columns of a session.
 SELECT
     s.seq, s.tenant, s.user_name, s.id, s.data, s.cluster, s.correlation, s.service, s.ip,
-    s.user_agent, s.auth_hash, s.created_at, s.last_seen_at, s.idle_expires_at,
+    s.user_agent, s.auth_hash, s.parent, s.created_at, s.last_seen_at, s.idle_expires_at,
     s.absolute_expires_at, s.token_issued_at, s.version, s.last_op, t.valid_until
 FROM session_tokens AS t
 JOIN sessions AS s ON s.seq = t.session
