@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod algorithms;
 mod fact;
 mod identity;
 mod memory;
@@ -43,6 +44,7 @@ mod mirror;
 mod node_link;
 mod vocabulary;
 
+pub use algorithms::*;
 pub use fact::{Cardinality, Fact, Since};
 pub use identity::{fact_id, slot_id};
 pub use memory::*;

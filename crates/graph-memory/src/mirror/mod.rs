@@ -2,6 +2,7 @@
 
 mod load;
 mod path;
+mod project;
 mod query;
 mod slots;
 

@@ -1,8 +1,11 @@
 //! `hexmem graph ...`
 
+mod budget;
 mod change;
 mod files;
+mod groups;
 mod print;
+mod rank;
 mod show;
 
 use std::sync::Arc;
@@ -73,6 +76,17 @@ relation end where this one begins.")]
   hexmem graph path ada london --graph ada
   hexmem graph path ada london --cost strength --graph ada      strong edges are short")]
     Path(show::Path),
+    /// Rank nodes by how well they are connected, or by nearness to given ones (PageRank)
+    #[command(after_help = "Examples:
+  hexmem graph rank --graph ada                            the best connected nodes
+  hexmem graph rank ada --hops 2 --others --graph ada      what matters around a node
+  hexmem graph rank --seed ada 3 --seed london 1 --max-tokens 2000 --json --graph ada")]
+    Rank(rank::Rank),
+    /// Show which nodes hang together
+    #[command(after_help = "Examples:
+  hexmem graph components --graph ada
+  hexmem graph components --strong --relation depends_on --graph ada   cycles")]
+    Components(groups::Components),
     /// Show all versions of a node or a fact, newest first
     #[command(after_help = "Examples:
   hexmem graph history ada --graph ada                  a node
@@ -217,6 +231,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
         Command::Stats(args) => show::stats(context, args).await,
         Command::Neighbors(args) => show::neighbors(context, args).await,
         Command::Path(args) => show::path(context, args).await,
+        Command::Rank(args) => rank::rank(context, args).await,
+        Command::Components(args) => groups::components(context, args).await,
         Command::History(args) => show::history(context, args).await,
         Command::List => show::list(context).await,
     }

@@ -1,0 +1,22 @@
+//! Algorithms over a graph: ranks, components, recall, and the budget of a read.
+//!
+//! They run on a [`Projection`]: the part of a graph that a question is about, frozen. A
+//! [`Mirror`](crate::Mirror) makes one in memory, [`GraphMemory`](crate::GraphMemory) from its store.
+
+mod budget;
+mod components;
+mod project;
+mod projection;
+mod rank;
+mod recall;
+mod scored;
+mod visit;
+
+pub use budget::{Account, Budget, Cut, CutBy, Meter, Rendered, Spent, TokenCounter};
+pub use components::Groups;
+pub(crate) use projection::Link;
+pub use projection::{Projection, ProjectionQuery, Weights};
+pub use rank::{RankOptions, Ranking, Seed};
+pub use recall::{Recall, RecallQuery, Recalled, SeedsShown};
+pub use scored::Scored;
+pub use visit::{EdgeReference, EdgeReferences, Edges, Neighbors};

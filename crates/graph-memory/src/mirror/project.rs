@@ -1,0 +1,35 @@
+//! Projections of a loaded graph.
+
+use hexmem_ports::{Name, Result};
+use petgraph::visit::{EdgeRef, IntoEdgeReferences, NodeIndexable};
+
+use super::Mirror;
+use crate::algorithms::{Link, Projection, ProjectionQuery};
+
+impl Mirror {
+    /// A part of the graph, for algorithms.
+    pub fn project(&self, query: &ProjectionQuery) -> Result<Projection> {
+        let at = self.instant("graph.project", query.as_of)?;
+        let rule = self.follow_rule(at, &query.relations, query.min_weight);
+        let kinds: Vec<u32> =
+            query.kinds.iter().filter_map(|kind| self.kinds.known(kind.as_str())).collect();
+        // `None` for places that are empty or left out.
+        let mut places: Vec<Option<u32>> = vec![None; self.graph.node_bound()];
+        let mut ids = Vec::with_capacity(self.graph.node_count());
+        for index in self.graph.node_indices() {
+            let Some(slot) = self.graph.node_weight(index) else { continue };
+            if query.kinds.is_empty() || kinds.contains(&slot.kind) {
+                places[index.index()] = u32::try_from(ids.len()).ok();
+                ids.push(Name::new(self.id_of(index))?);
+            }
+        }
+        let links = self.graph.edge_references().filter_map(|edge| {
+            let slot = edge.weight();
+            let (src, dst) = (places[edge.source().index()]?, places[edge.target().index()]?);
+            let weight = query.weights.of(slot.weight);
+            rule.allows(slot).then_some(Link { id: slot.id, weight, src, dst })
+        });
+        let links = links.collect();
+        Projection::new(ids, links, query.direction)
+    }
+}

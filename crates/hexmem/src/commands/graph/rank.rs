@@ -1,0 +1,187 @@
+//! `hexmem graph rank`.
+
+use clap::{Args, ValueEnum};
+use hexmem_graph_memory::{
+    Projection, ProjectionQuery, RankOptions, RecallQuery, Seed, SeedsShown, Weights,
+};
+use hexmem_ports::{Error, Limit, Name, PAGE_LIMIT, Result, ValidAt};
+use serde_json::json;
+
+use super::budget::{BudgetArgs, cut_line};
+use super::print::{edge_line, node_line};
+use super::show::no_node;
+use super::{GraphArg, Times, Way};
+use crate::commands::Outcome;
+use crate::context::Context;
+
+/// Nodes shown where no limit is given.
+pub(super) const SHOWN: u64 = 20;
+
+/// Which part of the graph is looked at.
+#[derive(Debug, Args)]
+pub(super) struct PartArgs {
+    /// Follow edges of this relation only; may be given more than once
+    #[arg(long = "relation", value_name = "RELATION")]
+    pub(super) relations: Vec<Name>,
+    /// See nodes of this type only; may be given more than once
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) kinds: Vec<Name>,
+    /// Follow edges of at least this weight only
+    #[arg(long, allow_hyphen_values = true)]
+    pub(super) min_weight: Option<f64>,
+    #[command(flatten)]
+    pub(super) times: Times,
+}
+
+impl PartArgs {
+    pub(super) fn query(self, way: Way, weights: Weights) -> ProjectionQuery {
+        ProjectionQuery {
+            direction: way.into(),
+            as_of: self.times.as_of(ValidAt::Now),
+            relations: self.relations,
+            kinds: self.kinds,
+            min_weight: self.min_weight,
+            weights,
+        }
+    }
+}
+
+/// What an edge counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum WeightsArg {
+    /// Its weight
+    Edge,
+    /// 1
+    Even,
+}
+
+impl From<WeightsArg> for Weights {
+    fn from(weights: WeightsArg) -> Self {
+        match weights {
+            WeightsArg::Edge => Self::Edge,
+            WeightsArg::Even => Self::Even,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rank {
+    /// Rank by nearness to these nodes [default: the whole graph by its edges]
+    #[arg(value_name = "ID")]
+    ids: Vec<Name>,
+    /// A node to start from and how much it counts beside the others (each ID counts 1)
+    #[arg(long = "seed", num_args = 2, value_names = ["ID", "WEIGHT"])]
+    seeds: Vec<String>,
+    /// With IDs: rank what lies at most this many edges away, at most 32
+    #[arg(long, default_value_t = 3)]
+    hops: u32,
+    /// With IDs: leave them out of the answer
+    #[arg(long)]
+    others: bool,
+    /// The chance to follow an edge rather than to start anew
+    #[arg(long, default_value_t = 0.85)]
+    damping: f64,
+    /// What an edge counts
+    #[arg(long, value_enum, default_value = "edge")]
+    weights: WeightsArg,
+    /// Which way edges are followed
+    #[arg(long, value_enum, default_value = "both")]
+    direction: Way,
+    #[command(flatten)]
+    part: PartArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    graph: GraphArg,
+}
+
+impl Rank {
+    fn starts(&self) -> Result<Vec<Seed>> {
+        let mut starts: Vec<Seed> = self.ids.iter().cloned().map(Seed::new).collect();
+        for pair in self.seeds.chunks(2) {
+            let [id, weight] = pair else { continue };
+            let weight = weight.parse::<f64>().map_err(|_| {
+                Error::invalid(
+                    "graph.rank",
+                    "--seed takes an ID and a number, such as --seed ada 2",
+                )
+                .with("weight", weight)
+            })?;
+            starts.push(Seed { id: Name::new(id.as_str())?, weight });
+        }
+        Ok(starts)
+    }
+}
+
+pub(crate) async fn rank(context: &Context, args: Rank) -> Result<Outcome> {
+    let seeds = args.starts()?;
+    let options = RankOptions { damping: args.damping, ..RankOptions::default() };
+    if seeds.is_empty() {
+        return rank_all(context, args, options).await;
+    }
+    let memory = args.graph.open_existing(context, "graph.rank").await?;
+    let ProjectionQuery { direction, relations, kinds, min_weight, as_of, weights } =
+        args.part.query(args.direction, args.weights.into());
+    let ids: Vec<Name> = seeds.iter().map(|seed| seed.id.clone()).collect();
+    for (id, node) in ids.iter().zip(memory.nodes(&ids, as_of).await?) {
+        if node.is_none() {
+            return Err(no_node(&memory, "graph.rank", id).await?);
+        }
+    }
+    let query = RecallQuery {
+        seeds,
+        hops: args.hops,
+        reach: Limit::new(PAGE_LIMIT)?,
+        direction,
+        relations,
+        kinds,
+        min_weight,
+        as_of,
+        weights,
+        options,
+        seeds_shown: if args.others { SeedsShown::LeftOut } else { SeedsShown::Ranked },
+        budget: args.budget.or_nodes(SHOWN),
+    };
+    let recall = memory.recall(&query).await?;
+    context.emit(&recall, || {
+        let mut text = String::new();
+        for found in &recall.nodes {
+            text.push_str(&format!("{:>10.6}  {}\n", found.score, node_line(&found.node)));
+            if let Some(via) = &found.via {
+                text.push_str(&format!("{:10}    by {}\n", "", edge_line(via)));
+            }
+        }
+        text.push_str(&cut_line(&recall.account));
+        if recall.truncated {
+            text.push_str("only the nearest 10000 nodes were ranked; ask for fewer --hops\n");
+        }
+        text
+    })?;
+    Ok(Outcome::Done)
+}
+
+async fn rank_all(context: &Context, args: Rank, options: RankOptions) -> Result<Outcome> {
+    let memory = args.graph.open_existing(context, "graph.rank").await?;
+    let query = args.part.query(args.direction, args.weights.into());
+    let progress = context.progress("reading the graph", None);
+    let graph: Projection = memory.project(&query).await?;
+    drop(progress);
+    let ranking = graph.rank(&options, &[])?;
+    let budget = args.budget.or_nodes(SHOWN);
+    let (nodes, account) = memory.scored(&graph, &ranking.scores, query.as_of, &budget).await?;
+    let document = json!({
+        "nodes": nodes,
+        "spent": account.spent,
+        "cut": account.cut,
+        "ranked": graph.node_count(),
+        "truncated": false,
+        "converged": ranking.converged,
+    });
+    context.emit(&document, || {
+        let line = |found: &hexmem_graph_memory::Scored| {
+            format!("{:>10.6}  {}\n", found.score, node_line(&found.node))
+        };
+        nodes.iter().map(line).collect::<String>() + &cut_line(&account)
+    })?;
+    Ok(Outcome::Done)
+}
