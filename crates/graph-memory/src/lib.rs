@@ -38,16 +38,16 @@
 
 mod algorithms;
 mod fact;
+mod formats;
 mod identity;
 mod memory;
 mod mirror;
-mod node_link;
 mod vocabulary;
 
 pub use algorithms::*;
 pub use fact::{Cardinality, Fact, Since};
+pub use formats::*;
 pub use identity::{fact_id, slot_id};
 pub use memory::*;
 pub use mirror::{Followed, Mirror};
-pub use node_link::*;
 pub use vocabulary::*;

@@ -353,8 +353,9 @@ fn long_calls_can_be_spawned() {
     let mut file = std::io::Cursor::new("");
     let options = hexmem_graph_memory::ImportOptions::default();
     let mut tell = |_: hexmem_graph_memory::Progress| {};
-    spawnable(hexmem_graph_memory::import_node_link(&memory, &mut file, &options, &mut tell));
+    let form = hexmem_graph_memory::Format::NodeLink;
+    spawnable(hexmem_graph_memory::import_graph(&memory, form, &mut file, &options, &mut tell));
     let mut out = Vec::new();
     let options = hexmem_graph_memory::ExportOptions::default();
-    spawnable(hexmem_graph_memory::export_node_link(&memory, &mut out, &options));
+    spawnable(hexmem_graph_memory::export_graph(&memory, form, &mut out, &options));
 }

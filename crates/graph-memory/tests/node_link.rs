@@ -4,15 +4,13 @@
 mod support;
 
 use hexmem_graph_memory::{
-    BadItems, ExportOptions, GraphMemory, ImportOptions, ImportReport, Vocabulary,
-    export_node_link, fact_id, import_node_link,
+    BadItems, Format, GraphMemory, ImportOptions, ImportReport, Vocabulary, fact_id,
 };
-use hexmem_ports::{AsOf, Edge, ErrorKind, Node, Result};
-use std::io::Cursor;
-use support::{World, name};
+use hexmem_ports::{AsOf, ErrorKind, Result};
+use support::{World, contents, name};
 
 async fn import(memory: &GraphMemory, text: &str, options: ImportOptions) -> Result<ImportReport> {
-    import_node_link(memory, &mut Cursor::new(text), &options, &mut |_| {}).await
+    support::import(memory, Format::NodeLink, text.as_bytes(), options).await
 }
 
 async fn read(memory: &GraphMemory, text: &str) -> Result<ImportReport> {
@@ -20,25 +18,7 @@ async fn read(memory: &GraphMemory, text: &str) -> Result<ImportReport> {
 }
 
 async fn export(memory: &GraphMemory) -> String {
-    let mut out = Vec::new();
-    export_node_link(memory, &mut out, &ExportOptions::default()).await.unwrap();
-    String::from_utf8(out).unwrap()
-}
-
-/// What a graph says, without the times of its own making.
-async fn contents(memory: &GraphMemory) -> (Vec<Node>, Vec<Edge>) {
-    let mirror = memory.load().await.unwrap();
-    let (mut nodes, mut edges): (Vec<_>, Vec<_>) =
-        (mirror.nodes().collect(), mirror.edges().collect());
-    nodes.sort_by(|a, b| a.id.cmp(&b.id));
-    edges.sort_by_key(|edge| edge.id);
-    for node in &mut nodes {
-        (node.recorded_at, node.version) = (node.created_at, 1);
-    }
-    for edge in &mut edges {
-        (edge.recorded_at, edge.version) = (edge.created_at, 1);
-    }
-    (nodes, edges)
+    support::export(memory, Format::NodeLink).await.0
 }
 
 const SMALL: &str = r#"{
@@ -193,7 +173,7 @@ async fn a_bad_item_refuses_the_file_by_its_line_and_nothing_is_written() {
     let error = read(&memory, BAD).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     let text = error.to_string();
-    assert!(text.contains("nodes[1]") && text.contains("line: 3"), "{text}");
+    assert!(text.contains("nodes[1]") && text.contains("line: 3, column: 2"), "{text}");
     assert!(text.contains("and 7 more") && text.contains("nothing was imported"), "{text}");
     assert!(memory.head().await.unwrap().is_none());
 }
@@ -207,6 +187,9 @@ async fn bad_items_are_skipped_counted_and_listed() {
     assert_eq!((report.nodes, report.edges, report.skipped), (2, 1, 8));
     let lines: Vec<u64> = report.problems.iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [3, 4, 5, 8, 9, 10, 11, 12]);
+    // The fault itself where it is known, else the element.
+    let columns: Vec<u64> = report.problems.iter().map(|problem| problem.column).collect();
+    assert_eq!(columns, [2, 2, 20, 38, 2, 2, 2, 38]);
     let says: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     assert!(says[2].contains("`score` is NaN"), "{}", says[2]);
     assert!(says[3].contains("`weight` is NaN"), "{}", says[3]);

@@ -2,11 +2,13 @@
 
 mod budget;
 mod change;
-mod files;
+mod export;
 mod groups;
+mod import;
 mod print;
 mod rank;
 mod show;
+mod stage;
 
 use std::sync::Arc;
 
@@ -24,18 +26,24 @@ pub(crate) enum Command {
     /// Read a file into a graph; what the graph holds beside it stays
     #[command(after_help = "Examples:
   hexmem graph import memory.json --graph ada
-  hexmem graph import memory.json --graph ada --skip-bad
-  hexmem graph import memory.json --graph ada --naive-offset +09:00
+  hexmem graph import memory.jsonl --graph ada --skip-bad
+  hexmem graph import graph.json --graph ada --naive-offset +09:00 --profile kagura
+  zcat graph.jsonl.gz | hexmem graph import - --graph ada
 
-The file is checked as a whole first: a bad item refuses it and nothing is imported, unless --skip-bad.")]
-    Import(files::Import),
+The file is checked as a whole first: a bad item refuses it by its line and nothing is imported, unless
+--skip-bad. Importing a file twice changes nothing the second time; an import that was stopped is finished by
+running it again.")]
+    Import(import::Import),
     /// Write a graph to a file
     #[command(after_help = "Examples:
   hexmem graph export memory.json --graph ada
   hexmem graph export - --graph ada | jq '.links[0]'
+  hexmem graph export memory.jsonl --format mcp --graph ada
+  hexmem graph export - --format dot --graph ada | dot -Tsvg > ada.svg
 
-NetworkX reads it: networkx.node_link_graph(json.load(file), edges=\"links\")")]
-    Export(files::Export),
+What a form cannot hold is counted on standard error. Earlier versions are in no form. A file is replaced as a
+whole, or not at all. NetworkX reads node-link: networkx.node_link_graph(json.load(file), edges=\"links\")")]
+    Export(export::Export),
     /// Add a node, or replace its type and attributes
     #[command(after_help = "Examples:
   hexmem graph add-node ada --type person --data '{\"born\": 1815}' --graph ada
@@ -179,6 +187,11 @@ struct Times {
 }
 
 impl Times {
+    /// Whether any time is given.
+    fn is_given(&self) -> bool {
+        self.as_of.is_some() || self.known.is_some() || self.any_time
+    }
+
     /// With `default` where no time is given.
     fn as_of(&self, default: ValidAt) -> AsOf {
         let valid = match self.as_of {
@@ -222,8 +235,8 @@ fn json_object(text: &str) -> std::result::Result<Arc<Value>, String> {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> {
     match command {
-        Command::Import(args) => files::import(context, args).await,
-        Command::Export(args) => files::export(context, args).await,
+        Command::Import(args) => import::import(context, args).await,
+        Command::Export(args) => export::export(context, args).await,
         Command::AddNode(args) => change::add_node(context, args).await,
         Command::AddEdge(args) => change::add_edge(context, args).await,
         Command::Remove(args) => change::remove(context, args).await,

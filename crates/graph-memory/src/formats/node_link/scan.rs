@@ -5,6 +5,9 @@ use std::io::Read;
 use hexmem_ports::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 
+use crate::formats::import::Want;
+use crate::formats::problem::{Element, Place, count};
+
 const OPERATION: &str = "graph.import";
 
 /// What is read from the source at once.
@@ -15,14 +18,14 @@ const ELEMENT_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Which list an element is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum List {
+pub(in crate::formats) enum List {
     Nodes,
     /// Under this key: `links` or `edges`.
     Edges(&'static str),
 }
 
 impl List {
-    pub(super) fn key(self) -> &'static str {
+    pub(in crate::formats) fn key(self) -> &'static str {
         match self {
             Self::Nodes => "nodes",
             Self::Edges(key) => key,
@@ -30,34 +33,15 @@ impl List {
     }
 }
 
-/// Where an element stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) list: List,
-    /// From 0.
-    pub(super) index: u64,
-    /// From 1.
-    pub(super) line: u64,
-    /// From 0.
-    pub(super) byte: u64,
-}
-
 /// The keys beside the two lists.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Header {
-    pub(super) directed: Option<bool>,
-    pub(super) multigraph: Option<bool>,
-    pub(super) graph: Map<String, Value>,
+pub(in crate::formats) struct Header {
+    pub(in crate::formats) directed: Option<bool>,
+    pub(in crate::formats) multigraph: Option<bool>,
+    pub(in crate::formats) graph: Map<String, Value>,
     /// Which lists were met.
-    pub(super) nodes: bool,
-    pub(super) edges: Option<&'static str>,
-}
-
-/// Which lists' elements are wanted; the others are passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Want {
-    Nodes,
-    Edges,
+    pub(in crate::formats) nodes: bool,
+    pub(in crate::formats) edges: Option<&'static str>,
 }
 
 enum State {
@@ -70,7 +54,7 @@ enum State {
 }
 
 /// Reads a file from its start to its end, giving the wanted elements one by one.
-pub(super) struct Scanner<R> {
+pub(in crate::formats) struct Scanner<R> {
     reader: R,
     chunk: Vec<u8>,
     at: usize,
@@ -78,21 +62,17 @@ pub(super) struct Scanner<R> {
     /// Bytes and lines before `chunk[at]`.
     byte: u64,
     line: u64,
+    /// The byte at which the line begins.
+    line_start: u64,
     state: State,
     want: Want,
-    pub(super) header: Header,
+    pub(in crate::formats) header: Header,
     element: Vec<u8>,
     too_large: bool,
 }
 
-/// One element: where, and its text. `None`: it is larger than any element may be.
-pub(super) struct Element<'a> {
-    pub(super) place: Place,
-    pub(super) text: Option<&'a [u8]>,
-}
-
 impl<R: Read> Scanner<R> {
-    pub(super) fn new(reader: R, want: Want) -> Self {
+    pub(in crate::formats) fn new(reader: R, want: Want) -> Self {
         Self {
             reader,
             chunk: vec![0; CHUNK],
@@ -100,6 +80,7 @@ impl<R: Read> Scanner<R> {
             len: 0,
             byte: 0,
             line: 1,
+            line_start: 0,
             state: State::Start,
             want,
             header: Header::default(),
@@ -109,12 +90,12 @@ impl<R: Read> Scanner<R> {
     }
 
     /// Bytes read so far.
-    pub(super) fn position(&self) -> u64 {
+    pub(in crate::formats) fn position(&self) -> u64 {
         self.byte
     }
 
     /// The next wanted element; `None` at the end of a whole file. An error is about the file, not an element.
-    pub(super) fn next(&mut self) -> Result<Option<Element<'_>>> {
+    pub(in crate::formats) fn next(&mut self) -> Result<Option<Element<'_>>> {
         loop {
             match self.state {
                 State::Start => self.start()?,
@@ -240,7 +221,13 @@ impl<R: Read> Scanner<R> {
             }
             None => return Err(self.torn(&torn())),
         }
-        let place = Place { list, index, line: self.line, byte: self.byte };
+        let place = Place {
+            list: list.key(),
+            index,
+            line: self.line,
+            column: self.column(),
+            byte: self.byte,
+        };
         let wanted =
             matches!((self.want, list), (Want::Nodes, List::Nodes) | (Want::Edges, List::Edges(_)));
         if self.value(wanted, &torn())? == 0 {
@@ -374,12 +361,19 @@ impl<R: Read> Scanner<R> {
         Ok(byte)
     }
 
-    fn advance(&mut self, count: usize) {
-        let passed = &self.chunk[self.at..self.at + count];
+    fn advance(&mut self, taken: usize) {
+        let passed = &self.chunk[self.at..self.at + taken];
         let lines = passed.iter().filter(|byte| **byte == b'\n').count();
-        self.line = self.line.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX));
-        self.byte = self.byte.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        self.at += count;
+        if let Some(last) = passed.iter().rposition(|byte| *byte == b'\n') {
+            self.line_start = self.byte.saturating_add(count(last)).saturating_add(1);
+        }
+        self.line = self.line.saturating_add(count(lines));
+        self.byte = self.byte.saturating_add(count(taken));
+        self.at += taken;
+    }
+
+    fn column(&self) -> u64 {
+        self.byte.saturating_sub(self.line_start).saturating_add(1)
     }
 
     fn fill(&mut self) -> Result<bool> {
@@ -406,7 +400,10 @@ impl<R: Read> Scanner<R> {
     }
 
     fn fault(&self, what: impl Into<String>) -> Error {
-        Error::invalid(OPERATION, what).with("line", self.line).with("byte", self.byte)
+        Error::invalid(OPERATION, what)
+            .with("line", self.line)
+            .with("column", self.column())
+            .with("byte", self.byte)
     }
 
     fn torn(&self, within: &str) -> Error {

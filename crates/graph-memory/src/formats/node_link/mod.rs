@@ -1,4 +1,4 @@
-//! NetworkX node-link JSON, in and out, as a stream.
+//! `NetworkX` node-link JSON.
 //!
 //! The form: one object with `nodes` and `links` (or `edges`, NetworkX's newer default), `directed`, `multigraph`
 //! and `graph`. Attributes lie flat beside the reserved keys:
@@ -21,24 +21,23 @@
 //! The files in which a store keeps graphs as node-link JSON are read too: `graph.hexmem` there has the store's
 //! bookkeeping, and an element's data lies under `data`.
 //!
-//! Times without an offset are read as UTC unless [`ImportOptions::naive_offset`] says otherwise. An undirected
+//! Times without an offset are read as UTC unless [`ImportOptions::naive_offset`](super::ImportOptions::naive_offset) says otherwise. An undirected
 //! graph's edges are read as they are written, from `source` to `target`; queries follow edges both ways unless
 //! told otherwise.
 
-mod element;
-mod export;
-mod import;
+mod read;
 mod scan;
+mod write;
 
-pub use element::Problem;
-pub use export::{ExportOptions, ExportReport, export_node_link};
-pub use import::{BadItems, ImportOptions, ImportReport, Progress, import_node_link};
+pub(super) use read::Writer;
+pub(super) use scan::{Header, Scanner};
+pub(super) use write::NodeLink;
 
 /// Keys of a node that are no data.
-pub(crate) const NODE_KEYS: [&str; 3] = ["id", "type", "created_at"];
+const NODE_KEYS: [&str; 3] = ["id", "type", "created_at"];
 
 /// Keys of an edge that are no data.
-pub(crate) const EDGE_KEYS: [&str; 9] = [
+const EDGE_KEYS: [&str; 9] = [
     "source",
     "target",
     "key",
@@ -50,15 +49,9 @@ pub(crate) const EDGE_KEYS: [&str; 9] = [
     "evidence",
 ];
 
-/// What Kagura's files put on an edge that was invalidated, whatever the instant.
-pub(crate) const WITHDRAWN: &str = "invalidated";
-
-/// Where the instant is kept when it lies before the fact began: such a fact has an empty span.
-pub(crate) const WITHDRAWN_AT: &str = "invalidated_at";
-
 /// Before a data key that is reserved, or that begins so itself.
-pub(crate) const ESCAPE: &str = "data.";
+const ESCAPE: &str = "data.";
 
 /// The key of `graph` that marks our own files, and the version of the form.
-pub(crate) const MARK: &str = "hexmem";
-pub(crate) const FORM: i64 = 1;
+const MARK: &str = "hexmem";
+const FORM: i64 = 1;
