@@ -278,7 +278,14 @@ impl Sessions {
             _ => None,
         };
         let new = Token::random(&session.owner)?;
-        let rotate = Rotate { old: token.key(), new: new.key(), grace, auth_hash };
+        let rotate = Rotate {
+            old: token.key(),
+            new: new.key(),
+            grace,
+            auth_hash,
+            ip: None,
+            user_agent: None,
+        };
         let mut answer = self.store.rotate(rotate.clone(), vec![]).await;
         if lost(&answer) {
             // The secret is only here: a lost answer would lock its user out.

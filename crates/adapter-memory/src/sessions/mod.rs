@@ -177,7 +177,12 @@ impl SessionStore for MemorySessions {
                 valid_until: None,
             });
             kept.session.token_issued_at = now;
-            kept.session.origin.auth_hash = rotate.auth_hash.or(kept.session.origin.auth_hash);
+            let origin = &mut kept.session.origin;
+            origin.auth_hash = rotate.auth_hash.or(origin.auth_hash);
+            origin.ip = rotate.ip.or(origin.ip);
+            if rotate.user_agent.is_some() {
+                origin.user_agent = rotate.user_agent;
+            }
             kept.written(now);
         });
         self.outbox.commit(now, effects);

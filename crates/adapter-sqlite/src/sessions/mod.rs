@@ -274,6 +274,8 @@ impl SessionStore for SqliteSessions {
             .bind(old.seq)
             .bind(now.as_micros())
             .bind(rotate.auth_hash.as_ref().map(|hash| hash.0.as_slice()))
+            .bind(rotate.ip.map(|ip| ip.to_string()))
+            .bind(rotate.user_agent.as_ref().map(Name::as_str))
             .fetch_one(tx.connection())
             .await
             .map_err(|e| tx.error(e))?;

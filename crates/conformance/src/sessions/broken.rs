@@ -16,7 +16,7 @@ use super::{SessionRig, rows};
 use crate::{outbox, records};
 
 /// The clauses that the double can break.
-const CLAUSES: [&str; 46] = [
+const CLAUSES: [&str; 47] = [
     "SESS-CREATE-1",
     "SESS-CREATE-2",
     "SESS-CREATE-3",
@@ -47,6 +47,7 @@ const CLAUSES: [&str; 46] = [
     "SESS-ROTATE-5",
     "SESS-ROTATE-6",
     "SESS-ROTATE-7",
+    "SESS-ROTATE-8",
     "SESS-SPENT-1",
     "SESS-SPENT-2",
     "SESS-SPENT-3",
@@ -293,6 +294,9 @@ impl SessionStore for Broken {
         }
         if self.breaks("SESS-ROTATE-3") && !self.seen().rotated_to.insert(rotate.new.hash) {
             return Ok(None);
+        }
+        if self.breaks("SESS-ROTATE-8") {
+            (rotate.ip, rotate.user_agent) = (None, None);
         }
         let old = rotate.old;
         self.seen().rotations.push((old, rotate.new));

@@ -59,7 +59,7 @@ macro_rules! __sessions_cases {
             sess_update_1, sess_update_2, sess_update_3, sess_update_4, sess_update_5,
             sess_update_6: [Effects],
             sess_rotate_1, sess_rotate_2, sess_rotate_3, sess_rotate_4, sess_rotate_5, sess_rotate_6,
-            sess_rotate_7: [Effects],
+            sess_rotate_7: [Effects], sess_rotate_8,
             sess_spent_1, sess_spent_2, sess_spent_3,
             sess_get_1,
             sess_list_1, sess_list_2, sess_list_3,
@@ -130,7 +130,7 @@ fn refused<T: std::fmt::Debug>(kind: ErrorKind, answer: Result<T>) {
 }
 
 fn rotation(old: TokenKey, new: TokenKey) -> Rotate {
-    Rotate { old, new, grace: None, auth_hash: None }
+    Rotate { old, new, grace: None, auth_hash: None, ip: None, user_agent: None }
 }
 
 fn rows(limit: u32) -> Limit {

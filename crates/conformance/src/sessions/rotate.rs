@@ -1,9 +1,10 @@
 //! Rotating the token.
 
 use futures::future::join_all;
-use hexmem_ports::{Digest, ErrorKind, Rotate, Session, TokenKey, Touch};
+use hexmem_ports::{Digest, ErrorKind, Rotate, Session, SessionOrigin, TokenKey, Touch};
 
-use super::{SessionRig, any, handle, owner, refused, rotation, token};
+use super::{SessionRig, any, create, handle, new, owner, refused, rotation, token};
+use crate::name;
 use crate::outbox::{drain, effect, effects_of};
 
 /// `SESS-ROTATE-1`
@@ -156,4 +157,24 @@ pub async fn sess_rotate_7(rig: SessionRig) {
     assert_eq!(absent.unwrap(), None);
     refused(ErrorKind::AlreadyExists, rig.store.rotate(rotation(newer, old), vec![lost]).await);
     assert_eq!(effects_of(drain(&rig).await), [kept]);
+}
+
+/// `SESS-ROTATE-8`
+pub async fn sess_rotate_8(rig: SessionRig) {
+    let mut request = new(&rig, &owner(&rig, "u"));
+    request.origin.ip = Some("192.0.2.1".parse().unwrap());
+    request.origin.user_agent = Some(name("first"));
+    request.origin.cluster = Some(name("c"));
+    let (first, session) = create(&*rig.store, request).await;
+    let (second, third) = (token(&session.owner), token(&session.owner));
+    let ip = Some("2001:db8::2".parse().unwrap());
+    let rotate = Rotate { ip, ..rotation(first, second) };
+    let rotated = rig.store.rotate(rotate, vec![]).await.unwrap().expect("live");
+    let origin = SessionOrigin { ip, ..session.origin.clone() };
+    assert_eq!(rotated.origin, origin, "one not given stays");
+    let user_agent = Some(name("second"));
+    let rotate = Rotate { user_agent: user_agent.clone(), ..rotation(second, third) };
+    let rotated = rig.other.rotate(rotate, vec![]).await.unwrap().expect("live");
+    assert_eq!(rotated.origin, SessionOrigin { user_agent, ..origin });
+    assert_eq!(rig.store.find(&third).await.unwrap(), Some(rotated));
 }

@@ -84,6 +84,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// - `SESS-ROTATE-5`: a token in its grace cannot be rotated again: of concurrent rotations one wins, the others are `Conflict` (`None` where no grace was given).
     /// - `SESS-ROTATE-6`: an auth hash given replaces the kept one; otherwise it stays. Data, version and ends stay.
     /// - `SESS-ROTATE-7`: (effects) effects are committed with the rotation, not when it is refused, and not again on a repeat.
+    /// - `SESS-ROTATE-8`: an address or user agent given replaces the kept one; one not given stays.
     async fn rotate(&self, rotate: Rotate, effects: Vec<Effect>) -> Result<Option<Session>>;
 
     /// What a replaced token once opened: whoever presents one holds an old copy.

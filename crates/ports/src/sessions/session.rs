@@ -189,6 +189,10 @@ pub struct Rotate {
     pub grace: Option<Ttl>,
     /// A new digest of what authenticates the user, when that is why the token changes; `None` keeps it.
     pub auth_hash: Option<Digest>,
+    /// A new client address, when that is why the token changes; `None` keeps it.
+    pub ip: Option<IpAddr>,
+    /// A new user agent, likewise.
+    pub user_agent: Option<Name>,
 }
 
 impl Rotate {
