@@ -39,14 +39,20 @@
 //! # }).unwrap();
 //! ```
 
+mod binding;
 mod client;
+mod cookie;
 mod patch;
 mod policy;
 mod service;
 mod token;
+mod watch;
 
+pub use binding::{Binding, Network, OnChange};
 pub use client::Client;
+pub use cookie::{CookieConfig, Keep, Presented, SameSite};
 pub use patch::merge_patch;
-pub use policy::Policy;
-pub use service::{AuthHash, Authenticated, Issued, Rotation, Sessions, Start};
+pub use policy::{GRACE_LIMIT, Policy, Reuse};
+pub use service::{AuthHash, Authenticated, Issued, Link, Rotation, Sessions, Start, is_anonymous};
 pub use token::{TOKEN_BYTES, Token};
+pub use watch::{End, Event, Refusal, Watch};

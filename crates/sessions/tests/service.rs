@@ -161,6 +161,37 @@ async fn concurrent_merges_all_take_effect() {
     assert_eq!(bad.kind(), ErrorKind::Invalid);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_count_is_lost_and_a_change_that_fails_changes_nothing() {
+    let (sessions, _) = rig(Policy::default());
+    let issued = sessions.create(Start::new(alice()).data(json!({ "n": 0 }))).await.unwrap();
+    let counts = (0..8).map(|_| {
+        let (sessions, token) = (sessions.clone(), issued.token.clone());
+        tokio::spawn(async move {
+            for _ in 0..25 {
+                let one_more = |mut data: Value| {
+                    data["n"] = json!(data["n"].as_i64().unwrap_or(0) + 1);
+                    Ok(data)
+                };
+                sessions.change(&token, one_more).await.unwrap().unwrap();
+            }
+        })
+    });
+    for count in counts.collect::<Vec<_>>() {
+        count.await.unwrap();
+    }
+    let session = sessions.find(&issued.token).await.unwrap().unwrap();
+    assert_eq!((session.version, session.data), (201, json!({ "n": 200 })));
+    let failed = sessions.change(&issued.token, |_| Err(Error::invalid("test", "no"))).await;
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Invalid);
+    let bad = sessions.change(&issued.token, |_| Ok(json!("\u{0}"))).await;
+    assert_eq!(bad.unwrap_err().kind(), ErrorKind::Invalid);
+    let same = sessions.change(&issued.token, Ok).await.unwrap().unwrap();
+    assert_eq!(same.version, 201, "what stays as it was is not written");
+    sessions.end(&issued.token).await.unwrap();
+    assert_eq!(sessions.change(&issued.token, Ok).await.unwrap(), None);
+}
+
 /// A store whose first answer to a create, an update and a rotation is lost on the way.
 struct Lossy {
     inner: MemorySessions,
