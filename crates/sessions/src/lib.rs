@@ -47,6 +47,8 @@ mod policy;
 mod service;
 mod token;
 mod watch;
+#[cfg(feature = "tower")]
+pub mod web;
 
 pub use binding::{Binding, Network, OnChange};
 pub use client::Client;

@@ -1,19 +1,21 @@
 //! The service on in-memory stores.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hexmem_adapter_memory::{ManualClock, MemoryOutbox, MemorySessions};
 use hexmem_ports::{
-    Capabilities, Count, Created, Cursor, Digest, Effect, Error, ErrorKind, Limit, Name,
-    NewSession, OpId, Page, Result, Rotate, Session, SessionCap, SessionId, SessionStore, Spent,
-    Tenant, TokenKey, Touch, UserScope, WhenFull,
+    Digest, Error, ErrorKind, Name, Result, SessionCap, Tenant, UserScope, WhenFull,
 };
 use hexmem_sessions::{AuthHash, Client, Policy, Rotation, Sessions, Start, Token};
 use serde_json::{Value, json};
+
+mod doubles;
+
+use doubles::Faulty;
 
 fn alice() -> UserScope {
     UserScope { tenant: Tenant(Name::new("acme").unwrap()), user: Name::new("alice").unwrap() }
@@ -192,105 +194,11 @@ async fn no_count_is_lost_and_a_change_that_fails_changes_nothing() {
     assert_eq!(sessions.change(&issued.token, Ok).await.unwrap(), None);
 }
 
-/// A store whose first answer to a create, an update and a rotation is lost on the way.
-struct Lossy {
-    inner: MemorySessions,
-    losing: AtomicBool,
-}
-
-impl Lossy {
-    fn lose<T>(&self, answer: Result<T>) -> Result<T> {
-        if self.losing.swap(false, Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Timeout, "sessions.test", "lost"));
-        }
-        answer
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl SessionStore for Lossy {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-    async fn create(&self, session: NewSession, effects: Vec<Effect>) -> Result<Created> {
-        self.lose(self.inner.create(session, effects).await)
-    }
-    async fn find(&self, token: &TokenKey) -> Result<Option<Session>> {
-        self.inner.find(token).await
-    }
-    async fn touch(&self, token: &TokenKey, touch: Touch) -> Result<Option<Session>> {
-        self.inner.touch(token, touch).await
-    }
-    async fn update(
-        &self,
-        token: &TokenKey,
-        expected: u64,
-        data: Value,
-        op: OpId,
-        effects: Vec<Effect>,
-    ) -> Result<Option<Session>> {
-        self.lose(self.inner.update(token, expected, data, op, effects).await)
-    }
-    async fn rotate(&self, rotate: Rotate, effects: Vec<Effect>) -> Result<Option<Session>> {
-        self.lose(self.inner.rotate(rotate, effects).await)
-    }
-    async fn spent(&self, token: &TokenKey) -> Result<Option<Spent>> {
-        self.inner.spent(token).await
-    }
-    async fn get(&self, owner: &UserScope, id: SessionId) -> Result<Option<Session>> {
-        self.inner.get(owner, id).await
-    }
-    async fn list(
-        &self,
-        owner: &UserScope,
-        cursor: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<Session>> {
-        self.inner.list(owner, cursor, limit).await
-    }
-    async fn list_by_cluster(
-        &self,
-        tenant: &Tenant,
-        cluster: &Name,
-        cursor: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<Session>> {
-        self.inner.list_by_cluster(tenant, cluster, cursor, limit).await
-    }
-    async fn list_by_correlation(
-        &self,
-        tenant: &Tenant,
-        correlation: &Name,
-        cursor: Option<Cursor>,
-        limit: Limit,
-    ) -> Result<Page<Session>> {
-        self.inner.list_by_correlation(tenant, correlation, cursor, limit).await
-    }
-    async fn revoke(&self, owner: &UserScope, id: SessionId, effects: Vec<Effect>) -> Result<bool> {
-        self.inner.revoke(owner, id, effects).await
-    }
-    async fn revoke_all(
-        &self,
-        owner: &UserScope,
-        except: Option<SessionId>,
-        effects: Vec<Effect>,
-    ) -> Result<u64> {
-        self.inner.revoke_all(owner, except, effects).await
-    }
-    async fn active_count(&self, tenant: &Tenant) -> Result<Count> {
-        self.inner.active_count(tenant).await
-    }
-    async fn sweep(&self, limit: Limit) -> Result<u64> {
-        self.inner.sweep(limit).await
-    }
-}
-
 #[tokio::test]
 async fn a_lost_answer_loses_no_session() {
     let clock = Arc::new(ManualClock::default());
-    let inner = MemorySessions::new(clock.clone(), MemoryOutbox::new(clock.clone()));
-    let store = Arc::new(Lossy { inner, losing: AtomicBool::new(true) });
+    let store = Faulty::new(clock.clone());
+    store.losing.store(true, Ordering::SeqCst);
     let sessions = Sessions::new(store.clone(), clock, Policy::default()).unwrap();
     let issued = sessions.create(Start::new(alice())).await.unwrap();
     assert!(let_in(&sessions, &issued.token).await);
