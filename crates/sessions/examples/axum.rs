@@ -13,23 +13,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use hexmem_adapter_memory::{MemoryOutbox, MemorySessions, SystemClock};
 use hexmem_ports::{Error, ErrorKind, Limit, Name, Result, Tenant};
 use hexmem_sessions::web::{Require, Session, SessionLayer, status};
 use hexmem_sessions::{Client, CookieConfig, Event, Policy, Sessions, Watch};
-use http::StatusCode;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
-/// A handler's failure: the status, and what is wrong for the log.
-fn failed(error: Error) -> (StatusCode, String) {
-    eprintln!("{error}");
-    (status(&error), format!("{}\n", error.message()))
+/// A handler's failure: the status for the client, and what is wrong for the log.
+struct Failure(Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
 }
 
-type Handled = core::result::Result<String, (StatusCode, String)>;
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        eprintln!("{}", self.0);
+        status(&self.0).into_response()
+    }
+}
+
+type Handled = core::result::Result<String, Failure>;
 
 async fn cart(Extension(session): Extension<Session>, item: String) -> Handled {
     // Made of the old value, so nothing may come between: two requests at once both add their item.
@@ -41,24 +51,22 @@ async fn cart(Extension(session): Extension<Session>, item: String) -> Handled {
             cart.push(item.clone());
             fields.insert("cart".into(), cart.clone().into());
         })
-        .await
-        .map_err(failed)?;
+        .await?;
     Ok(format!("in the cart: {}\n", cart.join(", ")))
 }
 
 async fn log_in(Extension(session): Extension<Session>, user: String) -> Handled {
     // A real site checks a password here.
-    let user =
-        Name::new(user.trim()).map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
-    session.log_in(user.clone()).await.map_err(failed)?;
+    let user = Name::new(user.trim())?;
+    session.log_in(user.clone()).await?;
     Ok(format!("welcome, {user}\n"))
 }
 
 async fn me(Extension(session): Extension<Session>) -> Handled {
-    let visits: u64 = session.get("visits").await.map_err(failed)?.unwrap_or(0);
-    session.insert("visits", visits + 1).map_err(failed)?;
-    let user = session.user().await.map_err(failed)?;
-    let cart: Vec<String> = session.get("cart").await.map_err(failed)?.unwrap_or_default();
+    let visits: u64 = session.get("visits").await?.unwrap_or(0);
+    session.insert("visits", visits + 1)?;
+    let user = session.user().await?;
+    let cart: Vec<String> = session.get("cart").await?.unwrap_or_default();
     let user = user.map(|user| user.user.to_string()).unwrap_or_default();
     Ok(format!("{user}: visit {}, cart: {}\n", visits + 1, cart.join(", ")))
 }
@@ -67,9 +75,8 @@ async fn all(
     Extension(session): Extension<Session>,
     Extension(sessions): Extension<Sessions>,
 ) -> Handled {
-    let Some(user) = session.user().await.map_err(failed)? else { return Ok(String::new()) };
-    let page =
-        sessions.list(&user, None, Limit::new(100).map_err(failed)?).await.map_err(failed)?;
+    let Some(user) = session.user().await? else { return Ok(String::new()) };
+    let page = sessions.list(&user, None, Limit::new(100)?).await?;
     let lines = page.items.into_iter().map(|kept| {
         let from = kept.origin.ip.map(|ip| ip.to_string()).unwrap_or_default();
         let agent = kept.origin.user_agent.map(|name| name.to_string()).unwrap_or_default();
@@ -79,7 +86,7 @@ async fn all(
 }
 
 async fn log_out(Extension(session): Extension<Session>) -> Handled {
-    session.log_out().await.map_err(failed)?;
+    session.log_out().await?;
     Ok("bye\n".into())
 }
 

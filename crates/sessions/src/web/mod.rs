@@ -65,7 +65,8 @@ use hexmem_ports::{Error, ErrorKind};
 use http::StatusCode;
 
 /// The status that suits an error of a session: 503 when the store cannot be asked, 409 for a conflict (too many
-/// sessions), 403 for a user who may not log in, 401 for a session that has ended, 500 for the rest.
+/// sessions), 403 for a user who may not log in, 401 for a session that has ended, 400 for what cannot be kept, 500 for
+/// the rest.
 pub fn status(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::RateLimited => {
@@ -73,6 +74,7 @@ pub fn status(error: &Error) -> StatusCode {
         }
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::Denied => StatusCode::FORBIDDEN,
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
         ErrorKind::Expired => StatusCode::UNAUTHORIZED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
