@@ -350,6 +350,20 @@ impl GraphStore for JsonGraphs {
         .await?
     }
 
+    async fn find_versions(
+        &self,
+        graph: &GraphId,
+        filter: &EdgeFilter,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        let filter = filter.clone();
+        self.read("graph.find_versions", graph, move |state, _| {
+            state.find_versions(&filter, cursor.as_ref(), limit)
+        })
+        .await?
+    }
+
     async fn neighbourhood(
         &self,
         graph: &GraphId,

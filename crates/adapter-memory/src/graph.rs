@@ -123,6 +123,16 @@ impl GraphStore for MemoryGraphs {
         self.with(graph, |state| state.find_edges(filter, as_of, now, cursor.as_ref(), limit))
     }
 
+    async fn find_versions(
+        &self,
+        graph: &GraphId,
+        filter: &EdgeFilter,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        self.with(graph, |state| state.find_versions(filter, cursor.as_ref(), limit))
+    }
+
     async fn neighbourhood(
         &self,
         graph: &GraphId,

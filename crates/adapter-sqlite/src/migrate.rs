@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "graph" "0006_graph.sql",
     7 "vectors" "0007_vectors.sql",
     8 "session chains" "0008_session_chains.sql",
+    9 "graph source" "0009_graph_source.sql",
 ];
 
 /// The version that this program writes.

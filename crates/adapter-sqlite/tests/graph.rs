@@ -62,6 +62,8 @@ async fn what_touches_few_rows_reads_few_rows() {
         "nodes_find",
         "nodes_find_kind",
         "edges_find",
+        "versions_find",
+        "edge_left",
         "node_history",
         "edge_history",
         "log_upto",
@@ -86,15 +88,30 @@ async fn what_touches_few_rows_reads_few_rows() {
     }
 }
 
-/// Neighbours are sought node by node; only what was found is sorted.
+/// Neighbours are sought node by node, facts of a source source by source; only what was found is sorted.
 #[tokio::test]
-async fn neighbours_are_sought_by_their_ends() {
+async fn neighbours_and_sources_are_sought() {
     let folder = tempfile::tempdir().unwrap();
     let config = SqliteConfig::new(folder.path().join("x.db"));
     let database = Database::open(config, Arc::new(ManualClock::default())).await.unwrap();
-    for (name, sql) in sql!["edges_out", "edges_in", "edges_out_known", "edges_in_known"] {
+    let by_end = sql![
+        "edges_out",
+        "edges_in",
+        "edges_out_known",
+        "edges_in_known",
+        "versions_out",
+        "versions_in",
+        "edges_sourced",
+        "edges_sourced_known",
+        "versions_sourced",
+    ];
+    for (name, sql) in by_end {
         let steps = plan(&database, sql).await;
-        let end = if name.contains("out") { "src=?" } else { "dst=?" };
+        let end = match name {
+            name if name.contains("sourced") => "source=?",
+            name if name.contains("out") => "src=?",
+            _ => "dst=?",
+        };
         assert!(steps.iter().any(|step| step.contains(end)), "{name}: {steps:?}");
         assert!(!steps.iter().any(|step| step == "SCAN edge"), "{name}: {steps:?}");
     }

@@ -39,16 +39,16 @@ async fn asserting_again_keeps_the_edge_its_start_and_its_birth() {
     with_nodes(&memory, &["a", "b"]).await;
     let first = memory.assert(fact("a", "knows", "b")).await.unwrap();
     assert_eq!(first.outcome, Outcome::Created);
-    let born = memory.edge(first.edge).await.unwrap().unwrap();
+    let born = memory.edge(first.edge, AsOf::ALL).await.unwrap().unwrap();
     world.pass(10);
     let again = memory.assert(fact("a", "knows", "b").weight(0.5)).await.unwrap();
     assert_eq!((again.edge, again.outcome), (first.edge, Outcome::Restated));
-    let edge = memory.edge(first.edge).await.unwrap().unwrap();
+    let edge = memory.edge(first.edge, AsOf::ALL).await.unwrap().unwrap();
     assert_eq!((edge.version, edge.weight), (2, 0.5));
     assert_eq!((edge.created_at, edge.valid_from), (born.created_at, born.valid_from));
     // Nothing new to say: no version.
     memory.assert(fact("a", "knows", "b").weight(0.5)).await.unwrap();
-    assert_eq!(memory.edge(first.edge).await.unwrap().unwrap().version, 2);
+    assert_eq!(memory.edge(first.edge, AsOf::ALL).await.unwrap().unwrap().version, 2);
     assert_eq!(all_edges(&memory).await.len(), 1);
 }
 
@@ -67,12 +67,12 @@ async fn sources_relations_and_spans_apart_are_edges_apart() {
     // A span that covers both episodes makes one of them.
     let one = memory.assert(fact("a", "knows", "b").since(Since::Always)).await.unwrap();
     assert_eq!(all_edges(&memory).await.len(), 4);
-    assert_eq!(memory.edge(one.edge).await.unwrap().unwrap().valid_from, None);
+    assert_eq!(memory.edge(one.edge, AsOf::ALL).await.unwrap().unwrap().valid_from, None);
     // A fact announced for later that holds already begins now.
     let later = fact("b", "likes", "a").since(Since::At(at("2100-01-01")));
     let later = memory.assert(later).await.unwrap().edge;
     assert_eq!(memory.assert(fact("b", "likes", "a")).await.unwrap().edge, later);
-    assert_eq!(memory.edge(later).await.unwrap().unwrap().valid_from, Some(world.now()));
+    assert_eq!(memory.edge(later, AsOf::ALL).await.unwrap().unwrap().valid_from, Some(world.now()));
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn concurrent_asserts_of_one_fact_are_one_edge_and_of_one_slot_one_value()
         .filter(|edge| edge.relation == name("lives_in") && edge.valid_until.is_none())
         .count();
     assert_eq!(lives, 1, "{edges:#?}");
-    let ada = memory.node(&name("ada")).await.unwrap().unwrap();
+    let ada = memory.node(&name("ada"), AsOf::NOW).await.unwrap().unwrap();
     assert_eq!(ada.data.as_object().unwrap().len(), 40, "no merge is lost");
 }
 
@@ -229,7 +229,7 @@ async fn removing_a_node_takes_its_edges_and_leaves_history() {
     world.pass(1);
     let removed = memory.remove_node(&name("a")).await.unwrap();
     assert_eq!((removed.nodes, removed.edges), (1, 3));
-    assert!(memory.node(&name("a")).await.unwrap().is_none());
+    assert!(memory.node(&name("a"), AsOf::NOW).await.unwrap().is_none());
     assert_eq!(memory.remove_node(&name("a")).await.unwrap().nodes, 0);
     let history = memory.history(&ElementRef::Node(name("a")), None, Limit::default()).await;
     assert!(matches!(&history.unwrap().items[..], [Element::Node(_)]));
@@ -246,10 +246,10 @@ async fn merging_changes_only_what_it_names() {
     assert_eq!(untyped.kind(), ErrorKind::Invalid);
     let kind = Some(name("thing"));
     memory.merge_node(name("n"), kind, json!({"a": 1, "b": {"c": 2}})).await.unwrap();
-    let born = memory.node(&name("n")).await.unwrap().unwrap().created_at;
+    let born = memory.node(&name("n"), AsOf::NOW).await.unwrap().unwrap().created_at;
     world.pass(5);
     memory.merge_node(name("n"), None, json!({"a": null, "b": {"d": 3}})).await.unwrap();
-    let node = memory.node(&name("n")).await.unwrap().unwrap();
+    let node = memory.node(&name("n"), AsOf::NOW).await.unwrap().unwrap();
     assert_eq!(node.data, json!({"b": {"c": 2, "d": 3}}));
     assert_eq!((node.kind.as_str(), node.created_at), ("thing", born));
 }
@@ -330,7 +330,7 @@ async fn interactions_are_counted_by_topic_and_platform_newest_first() {
     assert_eq!(pattern.topics.get("rust"), Some(&2));
     assert_eq!(pattern.most_discussed.as_deref(), Some("rust"));
     assert_eq!(pattern.platforms.get("web"), Some(&2));
-    let first = memory.node(&ids[0]).await.unwrap().unwrap();
+    let first = memory.node(&ids[0], AsOf::NOW).await.unwrap().unwrap();
     assert_eq!(first.data["user"], "ada", "metadata overrides nothing");
     let stats = memory.stats(AsOf::ALL).await.unwrap();
     assert_eq!((stats.nodes, stats.edge_types.get("works_on")), (6, Some(&2)));

@@ -105,10 +105,10 @@ async fn assert_same(memory: &GraphMemory, mirror: &Mirror) {
     assert_eq!(nodes(mirror), nodes(&fresh));
     assert_eq!(edges(mirror), edges(&fresh));
     for (id, node) in nodes(&fresh) {
-        assert_eq!(memory.node(&id).await.unwrap(), Some(node));
+        assert_eq!(memory.node(&id, AsOf::NOW).await.unwrap(), Some(node));
     }
     for (id, edge) in edges(&fresh) {
-        assert_eq!(memory.edge(id).await.unwrap(), Some(edge));
+        assert_eq!(memory.edge(id, AsOf::ALL).await.unwrap(), Some(edge));
     }
     for valid in [ValidAt::Any, ValidAt::Now, ValidAt::At(tick(5)), ValidAt::At(tick(15))] {
         let as_of = AsOf { valid, known: None };
@@ -134,22 +134,23 @@ fn query() -> impl Strategy<Value = NeighbourQuery> {
         direction,
         names("r", 4),
         proptest::option::of(0..4i8),
-        names("k", 3),
+        (names("k", 3), names("s", 3)),
         valid,
         1..8u32,
     )
-        .prop_map(|(seeds, hops, direction, relations, floor, kinds, valid, limit)| {
-            NeighbourQuery {
-                seeds,
-                hops,
-                direction,
-                relations,
-                min_weight: floor.map(f64::from),
-                kinds,
-                as_of: AsOf { valid, known: None },
-                limit: Limit::new(limit).unwrap(),
-            }
-        })
+        .prop_map(
+            |(seeds, hops, direction, relations, floor, (kinds, sources), valid, limit)| {
+                NeighbourQuery {
+                    direction,
+                    relations,
+                    min_weight: floor.map(f64::from),
+                    kinds,
+                    sources,
+                    as_of: AsOf { valid, known: None },
+                    ..NeighbourQuery::new(seeds, hops, Limit::new(limit).unwrap())
+                }
+            },
+        )
 }
 
 fn steps_cost(path: &[Edge], cost: Cost) -> f64 {

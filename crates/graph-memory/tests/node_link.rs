@@ -48,7 +48,7 @@ async fn a_graph_comes_back_equal_through_its_own_export() {
         Some(&name("https://example.invalid/7")),
         0,
     );
-    let edge = memory.edge(edge).await.unwrap().unwrap();
+    let edge = memory.edge(edge, AsOf::ALL).await.unwrap().unwrap();
     assert_eq!(edge.weight, 0.2);
     assert_eq!(edge.created_at.to_string(), "2026-11-20T23:36:47.836388Z");
     assert_eq!(edge.data, serde_json::json!({"note": "x", "confidence": 1.0}));
@@ -75,7 +75,7 @@ async fn data_under_reserved_names_survives() {
     let copy = world.graph("b");
     read(&copy, &export(&memory).await).await.unwrap();
     assert_eq!(contents(&memory).await, contents(&copy).await);
-    assert_eq!(copy.node(&name("n")).await.unwrap().unwrap().data, data);
+    assert_eq!(copy.node(&name("n"), AsOf::NOW).await.unwrap().unwrap().data, data);
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_stores_own_file_is_read_without_its_bookkeeping() {
        "valid_until":null,"evidence":null,"data":{},"created_at":"2026-01-01T00:00:00Z",
        "recorded_at":"2026-01-02T00:00:00Z","version":1,"revision":5}]}"#;
     read(&memory, text).await.unwrap();
-    let node = memory.node(&name("a")).await.unwrap().unwrap();
+    let node = memory.node(&name("a"), AsOf::NOW).await.unwrap().unwrap();
     assert_eq!(node.data, serde_json::json!({"type": "own", "version": 9, "data": {"x": 1}}));
     let (_, edges) = contents(&memory).await;
     assert_eq!(edges[0].id.to_string(), "5f32eba6-5460-5d31-88a7-bf3331e979bf");
@@ -219,7 +219,8 @@ async fn naive_times_take_the_offset_and_zoned_ones_do_not() {
     let options = ImportOptions { naive_offset: 540, ..ImportOptions::default() };
     let report = import(&memory, text, options).await.unwrap();
     assert_eq!((report.naive_times, report.zoned_times), (1, 1));
-    let at = async |id| memory.node(&name(id)).await.unwrap().unwrap().created_at.to_string();
+    let at =
+        async |id| memory.node(&name(id), AsOf::NOW).await.unwrap().unwrap().created_at.to_string();
     assert_eq!(at("n").await, "2026-01-01T00:00:00.000000Z");
     assert_eq!(at("z").await, "2026-01-01T09:00:00.000000Z");
 }

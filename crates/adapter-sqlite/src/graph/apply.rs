@@ -1,6 +1,6 @@
 //! Applying a batch.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use hexmem_ports::rules::graph::{GraphView, Step, check_batch, plan};
 use hexmem_ports::{
@@ -8,7 +8,7 @@ use hexmem_ports::{
     Name, Node, Result, Revision, Timestamp,
 };
 
-use super::find::{EdgeQuery, Way};
+use super::facts::{EdgeQuery, Way};
 use super::rows::{self, EdgeRow, NodeRow, Turn, edge_list, name_list};
 use super::{advance, find, find_or_create};
 use crate::{Database, WriteTx};
@@ -76,12 +76,14 @@ struct Touched {
     nodes: HashMap<Name, Node>,
     edges: HashMap<EdgeId, Edge>,
     at: HashMap<Name, BTreeSet<EdgeId>>,
+    // Orphans to be purged at which an edge was found that the batch does not name.
+    joined: HashSet<Name>,
 }
 
 impl Touched {
     async fn read(tx: &mut WriteTx, row: i64, changes: &[GraphChange]) -> Result<Self> {
         let (mut nodes, mut edges) = (BTreeSet::new(), BTreeSet::new());
-        let (mut removed, mut purged) = (Vec::new(), Vec::new());
+        let (mut removed, mut purged, mut orphans) = (Vec::new(), Vec::new(), Vec::new());
         for change in changes {
             match change {
                 GraphChange::PutNode(draft) => {
@@ -102,6 +104,10 @@ impl Touched {
                 GraphChange::RemoveEdge { id, .. } | GraphChange::PurgeEdge(id) => {
                     edges.insert(*id);
                 }
+                GraphChange::PurgeOrphan(id) => {
+                    nodes.insert(id.clone());
+                    orphans.push(id.clone());
+                }
             }
         }
         let mut touched = Self::default();
@@ -110,6 +116,7 @@ impl Touched {
             touched.add(current.at(tx, row, way, &removed).await?);
         }
         edges.extend(edges_ever(tx, row, &purged).await?);
+        touched.joined = edges_left(tx, row, &orphans, &edges).await?;
         touched.add(last_edges(tx, row, edges.iter().copied()).await?);
         touched.nodes = last_nodes(tx, row, nodes)
             .await?
@@ -140,6 +147,10 @@ impl GraphView for Touched {
 
     fn edges_at(&self, id: &Name) -> Vec<EdgeId> {
         self.at.get(id).into_iter().flatten().copied().collect()
+    }
+
+    fn edge_left_at(&self, id: &Name, gone: &dyn Fn(EdgeId) -> bool) -> bool {
+        self.joined.contains(id) || self.at.get(id).into_iter().flatten().any(|edge| !gone(*edge))
     }
 }
 
@@ -198,6 +209,30 @@ async fn edges_ever(tx: &mut WriteTx, row: i64, nodes: &[Name]) -> Result<BTreeS
             .map_err(|e| tx.error(e))?;
         for id in ids {
             found.insert(rows::edge_id(tx.operation(), &id)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of `nodes` at which an edge ever was that is not among `named`.
+async fn edges_left(
+    tx: &mut WriteTx,
+    row: i64,
+    nodes: &[Name],
+    named: &BTreeSet<EdgeId>,
+) -> Result<HashSet<Name>> {
+    let mut found = HashSet::new();
+    let named = edge_list(named);
+    for part in nodes.chunks(CHUNK) {
+        let joined: Vec<String> = sqlx::query_scalar(include_str!("../sql/graph/edge_left.sql"))
+            .bind(row)
+            .bind(name_list(part))
+            .bind(&named)
+            .fetch_all(tx.connection())
+            .await
+            .map_err(|e| tx.error(e))?;
+        for id in joined {
+            found.insert(rows::name(tx.operation(), id.into_bytes())?);
         }
     }
     Ok(found)

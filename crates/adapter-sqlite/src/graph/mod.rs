@@ -4,6 +4,7 @@
 //! the write lock; its steps are then written. So one change costs the same in a small graph and in a large one.
 
 mod apply;
+mod facts;
 mod find;
 mod log;
 mod near;
@@ -167,7 +168,17 @@ impl GraphStore for SqliteGraphs {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Edge>> {
-        find::find_edges(&self.0, graph, filter, as_of, cursor.as_ref(), limit).await
+        facts::find_edges(&self.0, graph, filter, as_of, cursor.as_ref(), limit).await
+    }
+
+    async fn find_versions(
+        &self,
+        graph: &GraphId,
+        filter: &EdgeFilter,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        facts::find_versions(&self.0, graph, filter, cursor.as_ref(), limit).await
     }
 
     async fn neighbourhood(

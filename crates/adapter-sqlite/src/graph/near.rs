@@ -1,14 +1,15 @@
 //! Neighbourhoods: breadth first, one statement a layer and way.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use hexmem_ports::rules::graph::check_neighbours;
+use hexmem_ports::rules::graph::{NearPage, trace_steps};
 use hexmem_ports::{
     Direction, Edge, EdgeFilter, EdgeId, GraphId, Name, NeighbourQuery, Neighbourhood, Node,
     Reached, Result,
 };
 
-use super::find::{EdgeQuery, Way, nodes_by_id};
+use super::facts::{EdgeQuery, Way};
+use super::find::nodes_by_id;
 use crate::{Database, ReadTx};
 
 pub(super) async fn neighbourhood(
@@ -16,7 +17,7 @@ pub(super) async fn neighbourhood(
     graph: &GraphId,
     query: &NeighbourQuery,
 ) -> Result<Neighbourhood> {
-    check_neighbours(query)?;
+    let mut page = NearPage::new(query)?;
     let mut read = db.snapshot("graph.neighbourhood").await?;
     let Some((row, _)) = super::find(&mut read, graph).await? else {
         return Ok(Neighbourhood::default());
@@ -24,6 +25,8 @@ pub(super) async fn neighbourhood(
     let filter = EdgeFilter {
         relations: query.relations.clone(),
         min_weight: query.min_weight,
+        sources: query.sources.clone(),
+        data: query.edge_data.clone(),
         ..EdgeFilter::default()
     };
     let mut walk = Walk {
@@ -38,15 +41,22 @@ pub(super) async fn neighbourhood(
     let seeds: Vec<Name> = seeds.cloned().collect();
     let mut layer = nodes_by_id(&mut read, row, &seeds, query.as_of).await?;
     let mut last = Vec::new();
+    // Nodes of earlier pages, with their distances.
+    let mut earlier: Vec<(Name, u32)> = Vec::new();
     for distance in 0..=query.hops {
         let mut reached: Vec<Node> = layer.into_iter().flatten().collect();
         reached.sort_by(|a, b| a.id.cmp(&b.id));
-        let room = query.limit.as_usize() - found.nodes.len();
-        found.truncated = reached.len() > room;
-        reached.truncate(room);
+        let on_page = page.take(distance, reached.iter().map(|node| node.id.as_str()));
+        reached.truncate(on_page.end);
         last = reached.iter().map(|node| node.id.clone()).collect();
-        found.nodes.extend(reached.into_iter().map(|node| Reached { node, distance }));
-        if found.truncated || distance == query.hops || last.is_empty() {
+        for (rank, node) in reached.into_iter().enumerate() {
+            if on_page.contains(&rank) {
+                found.nodes.push(Reached { node, distance, via: None });
+            } else {
+                earlier.push((node.id, distance));
+            }
+        }
+        if page.is_full() || distance == query.hops || last.is_empty() {
             break;
         }
         layer = walk.next_layer(&mut read, &last).await?;
@@ -54,12 +64,16 @@ pub(super) async fn neighbourhood(
     // Those of the layers before are known; edges within the last layer are not.
     let way = if query.direction == Direction::In { Way::In } else { Way::Out };
     walk.follow(&mut read, way, &last).await?;
-    let kept: HashSet<&Name> = found.nodes.iter().map(|reached| &reached.node.id).collect();
-    found.edges = walk
-        .edges
-        .into_values()
-        .filter(|edge| kept.contains(&edge.src) && kept.contains(&edge.dst))
-        .collect();
+    let nodes = found.nodes.iter().map(|reached| (reached.node.id.clone(), reached.distance));
+    let here: HashSet<Name> = nodes.clone().map(|(id, _)| id).collect();
+    let kept: HashMap<Name, u32> = nodes.chain(earlier).collect();
+    let ends = |edge: &Edge| kept.contains_key(&edge.src) && kept.contains_key(&edge.dst);
+    let on_page = |edge: &Edge| here.contains(&edge.src) || here.contains(&edge.dst);
+    let edges = walk.edges.into_values();
+    found.edges = edges.filter(|edge| ends(edge) && on_page(edge)).collect();
+    let distances = kept.iter().map(|(id, distance)| (id, *distance)).collect();
+    trace_steps(query.direction, &mut found.nodes, &distances, &found.edges);
+    found.next = page.next();
     Ok(found)
 }
 
@@ -90,10 +104,9 @@ impl Walk<'_> {
                 }
             }
         }
-        let kinds = &self.query.kinds;
         let mut nodes = nodes_by_id(read, self.row, &next, self.query.as_of).await?;
         for slot in &mut nodes {
-            if slot.as_ref().is_some_and(|node| !kinds.is_empty() && !kinds.contains(&node.kind)) {
+            if slot.as_ref().is_some_and(|node| !self.query.enters(node)) {
                 *slot = None;
             }
         }

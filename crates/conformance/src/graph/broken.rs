@@ -24,6 +24,7 @@ pub fn broken(clause: &str, rig: Rig<dyn GraphStore>) -> Rig<dyn GraphStore> {
         "GRAPH-APPLY-7" => Breaks::RepeatsBatches,
         "GRAPH-APPLY-9" => Breaks::SwallowsInvalid,
         "GRAPH-APPLY-10" => Breaks::DropsEffects,
+        "GRAPH-APPLY-11" => Breaks::PurgesJoined,
         "GRAPH-LOG-1" => Breaks::LosesLoggedChange,
         "GRAPH-LOG-2" => Breaks::JumpsToHead,
         "GRAPH-LOG-3" => Breaks::HidesGap,
@@ -33,8 +34,12 @@ pub fn broken(clause: &str, rig: Rig<dyn GraphStore>) -> Rig<dyn GraphStore> {
         "GRAPH-EDGES-1" => Breaks::IgnoresNow,
         "GRAPH-FIND-1" => Breaks::EndsPagesEarly,
         "GRAPH-FIND-2" => Breaks::DoublesLoops,
+        "GRAPH-FIND-3" => Breaks::IgnoresData,
+        "GRAPH-EVER-1" => Breaks::SeesCurrentOnly,
         "GRAPH-NEAR-1" => Breaks::IgnoresDirection,
         "GRAPH-NEAR-2" => Breaks::HidesTruncation,
+        "GRAPH-NEAR-3" => Breaks::LosesSteps,
+        "GRAPH-NEAR-4" => Breaks::RepeatsPages,
         "GRAPH-HIST-1" => Breaks::LosesHistory,
         "GRAPH-STATS-1" => Breaks::CountsEverything,
         "GRAPH-LIST-1" => Breaks::IgnoresPrefix,
@@ -62,6 +67,7 @@ enum Breaks {
     RepeatsBatches,
     SwallowsInvalid,
     DropsEffects,
+    PurgesJoined,
     LosesLoggedChange,
     JumpsToHead,
     HidesGap,
@@ -71,8 +77,12 @@ enum Breaks {
     IgnoresNow,
     EndsPagesEarly,
     DoublesLoops,
+    IgnoresData,
+    SeesCurrentOnly,
     IgnoresDirection,
     HidesTruncation,
+    LosesSteps,
+    RepeatsPages,
     LosesHistory,
     CountsEverything,
     IgnoresPrefix,
@@ -102,6 +112,7 @@ impl Broken {
             (Breaks::RemovesForPurges, GraphChange::PurgeNode(id)) => {
                 GraphChange::RemoveNode { id, expect: Expect::Any }
             }
+            (Breaks::PurgesJoined, GraphChange::PurgeOrphan(id)) => GraphChange::PurgeNode(id),
             (_, change) => change,
         }
     }
@@ -207,7 +218,11 @@ impl GraphStore for Broken {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Node>> {
-        let mut page = self.inner.find_nodes(graph, filter, as_of, cursor, limit).await?;
+        let mut filter = filter.clone();
+        if self.breaks == Breaks::IgnoresData {
+            filter.data = None;
+        }
+        let mut page = self.inner.find_nodes(graph, &filter, as_of, cursor, limit).await?;
         if self.breaks == Breaks::EndsPagesEarly {
             page.next = None;
         }
@@ -230,6 +245,20 @@ impl GraphStore for Broken {
         Ok(page)
     }
 
+    async fn find_versions(
+        &self,
+        graph: &GraphId,
+        filter: &EdgeFilter,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        let mut page = self.inner.find_versions(graph, filter, cursor, limit).await?;
+        if self.breaks == Breaks::SeesCurrentOnly {
+            page.items.retain(|edge| edge.superseded_at.is_none());
+        }
+        Ok(page)
+    }
+
     async fn neighbourhood(
         &self,
         graph: &GraphId,
@@ -239,8 +268,15 @@ impl GraphStore for Broken {
         if self.breaks == Breaks::IgnoresDirection {
             query.direction = Direction::Both;
         }
+        if self.breaks == Breaks::RepeatsPages {
+            query.cursor = None;
+        }
         let mut found = self.inner.neighbourhood(graph, &query).await?;
-        found.truncated &= self.breaks != Breaks::HidesTruncation;
+        match self.breaks {
+            Breaks::HidesTruncation => found.next = None,
+            Breaks::LosesSteps => found.nodes.iter_mut().for_each(|reached| reached.via = None),
+            _ => {}
+        }
         Ok(found)
     }
 

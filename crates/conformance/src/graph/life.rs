@@ -67,7 +67,7 @@ pub async fn graph_delete_1(rig: Rig<Graphs>) {
     assert!(rig.other.delete(&g, vec![]).await.unwrap());
     assert!(!rig.store.delete(&g, vec![]).await.unwrap(), "it is gone");
     assert_eq!(rig.store.head(&g).await.unwrap(), None);
-    let of_old = NodeFilter { kinds: vec![], prefix: Prefix::new("a").unwrap() };
+    let of_old = NodeFilter { prefix: Prefix::new("a").unwrap(), ..NodeFilter::default() };
     let nothing = async || {
         for as_of in [AsOf::ALL, AsOf { valid: ValidAt::Any, known: Some(then) }] {
             assert_eq!(rig.store.nodes(&g, &names(&["a"]), as_of).await.unwrap(), [None]);

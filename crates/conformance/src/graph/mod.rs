@@ -2,18 +2,22 @@
 
 mod apply;
 mod broken;
+mod ever;
 mod fixture;
 mod life;
 mod log;
 mod near;
+mod orphan;
 mod read;
 mod records;
 
 pub use apply::*;
 pub use broken::broken;
+pub use ever::*;
 pub use life::*;
 pub use log::*;
 pub use near::*;
+pub use orphan::*;
 pub use read::*;
 pub use records::*;
 
@@ -36,13 +40,15 @@ macro_rules! __graph_cases {
         $crate::suite!($mode graph, $make;
             graph_apply_1, graph_apply_2, graph_apply_3, graph_apply_4, graph_apply_5,
             graph_apply_6, graph_apply_7, graph_apply_8, graph_apply_9,
-            graph_apply_10: [Effects],
+            graph_apply_10: [Effects], graph_apply_11,
             graph_log_1, graph_log_2, graph_log_3,
             graph_head_1,
             graph_nodes_1: [History], graph_nodes_2,
             graph_edges_1,
-            graph_find_1, graph_find_2,
+            graph_find_1, graph_find_2, graph_find_3,
+            graph_ever_1: [History],
             graph_near_1: [NeighbourhoodInStore], graph_near_2: [NeighbourhoodInStore],
+            graph_near_3: [NeighbourhoodInStore], graph_near_4: [NeighbourhoodInStore],
             graph_hist_1: [History],
             graph_stats_1: [ExactCounts],
             graph_list_1,

@@ -125,7 +125,8 @@ pub async fn graph_find_1(rig: Rig<Graphs>) {
     changes.extend(["%", "%a", "_", "a", "ab", "aé", "b", "\u{10ffff}", "\u{10ffff}x"].map(put));
     apply(&rig.store, &g, changes).await;
     let find = async |kinds: &[&str], prefix: &str, rows| {
-        let filter = NodeFilter { kinds: names(kinds), prefix: Prefix::new(prefix).unwrap() };
+        let filter =
+            NodeFilter { kinds: names(kinds), prefix: Prefix::new(prefix).unwrap(), data: None };
         all_nodes(&rig.other, &g, &filter, AsOf::ALL, rows).await
     };
     let some = find(&["person"], "", 3).await;
@@ -142,7 +143,7 @@ pub async fn graph_find_1(rig: Rig<Graphs>) {
 
     // Nodes come and go and change while the pages are read.
     let (mut seen, mut cursor, mut round) = (Vec::new(), None, 0);
-    let filter = NodeFilter { kinds: vec![], prefix: Prefix::new("n").unwrap() };
+    let filter = NodeFilter { prefix: Prefix::new("n").unwrap(), ..NodeFilter::default() };
     loop {
         let page = rig.store.find_nodes(&g, &filter, AsOf::ALL, cursor, limit(4)).await.unwrap();
         seen.extend(page.items.into_iter().map(|node| node.id.to_string()));
@@ -213,8 +214,15 @@ pub async fn graph_find_2(rig: Rig<Graphs>) {
         ..at(&["a", "b"], Direction::Out)
     };
     assert_eq!(find(heavy, 2).await, [1, 2, 4, 6, 7]);
-    let from_s = EdgeFilter { source: Some(name("s")), ..EdgeFilter::default() };
-    assert_eq!(find(from_s, 10).await, [6]);
+    for rows in [1, 10] {
+        let from =
+            |sources: &[&str]| EdgeFilter { sources: names(sources), ..EdgeFilter::default() };
+        assert_eq!(find(from(&["s"]), rows).await, [6]);
+        assert_eq!(find(from(&["s", "S", "s"]), rows).await, [6, 7]);
+        assert_eq!(find(from(&["nobody"]), rows).await, [] as [u128; 0]);
+        let at_b = EdgeFilter { sources: names(&["S"]), ..at(&["b"], Direction::Out) };
+        assert_eq!(find(at_b, rows).await, [7]);
+    }
 
     let many: Vec<_> = (100..130).map(|n| link(n, "c", "many", "b")).collect();
     apply(&rig.store, &g, many).await;

@@ -131,7 +131,8 @@ impl Budget {
     }
 
     /// The part of a neighbourhood that fits: a node costs its own JSON and that of the edges that join it to
-    /// itself and to nodes before it, and the edges among the nodes taken stay. A cut is `truncated` too.
+    /// itself and to nodes before it, and the edges among the nodes taken stay. The next page starts
+    /// behind the last node taken; nowhere, where not one fits: give more room.
     pub fn neighbourhood(&self, found: Neighbourhood) -> Result<(Neighbourhood, Account)> {
         // With which node each edge comes: the later of its ends.
         let comes: Vec<Option<usize>> = {
@@ -154,12 +155,17 @@ impl Budget {
             taken += usize::from(meter.admits(&parts)?);
         }
         let account = meter.account();
-        let Neighbourhood { mut nodes, edges, truncated, .. } = found;
+        let Neighbourhood { mut nodes, edges, next } = found;
+        let next = if account.cut.is_some() {
+            taken.checked_sub(1).and_then(|last| nodes.get(last)).map(|last| last.cursor())
+        } else {
+            next
+        };
         nodes.truncate(taken);
         let kept =
             edges.into_iter().zip(comes).filter(|(_, place)| place.is_some_and(|at| at < taken));
         let edges = kept.map(|(edge, _)| edge).collect();
-        Ok((Neighbourhood { nodes, edges, truncated: truncated || account.cut.is_some() }, account))
+        Ok((Neighbourhood { nodes, edges, next }, account))
     }
 }
 

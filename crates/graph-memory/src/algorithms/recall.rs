@@ -70,14 +70,16 @@ impl RecallQuery {
 
     fn around(&self) -> NeighbourQuery {
         NeighbourQuery {
-            seeds: self.seeds.iter().map(|seed| seed.id.clone()).collect(),
-            hops: self.hops,
             direction: self.direction,
             relations: self.relations.clone(),
             min_weight: self.min_weight,
             kinds: self.kinds.clone(),
             as_of: self.as_of,
-            limit: self.reach,
+            ..NeighbourQuery::new(
+                self.seeds.iter().map(|seed| seed.id.clone()).collect(),
+                self.hops,
+                self.reach,
+            )
         }
     }
 }
@@ -127,7 +129,8 @@ impl GraphMemory {
 }
 
 fn recalled(query: &RecallQuery, found: Neighbourhood) -> Result<Recall> {
-    let Neighbourhood { nodes, edges, truncated, .. } = found;
+    let truncated = found.truncated();
+    let Neighbourhood { nodes, edges, .. } = found;
     let ids: Vec<Name> = nodes.iter().map(|reached| reached.node.id.clone()).collect();
     let graph = Projection::from_edges(ids, &edges, query.direction, query.weights)?;
     let ranking = graph.rank(&query.options, &query.seeds)?;

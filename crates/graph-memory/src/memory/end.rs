@@ -57,7 +57,7 @@ impl GraphMemory {
     }
 
     async fn invalidate_once(&self, which: &Which, at: Timestamp) -> Result<Ended> {
-        let facts = self.facts(which).await?;
+        let facts = self.facts(which, AsOf::ALL).await?;
         if facts.is_empty() {
             return Err(absent("graph.invalidate", which));
         }
@@ -85,7 +85,7 @@ impl GraphMemory {
     /// Removes a node with its current edges. History stays. Absent takes nothing.
     pub async fn remove_node(&self, id: &Name) -> Result<Removed> {
         let none = Removed { nodes: 0, edges: 0 };
-        let Some(_) = self.node(id).await? else { return Ok(none) };
+        let Some(_) = self.node(id, AsOf::NOW).await? else { return Ok(none) };
         let edges = self.count_edges_at(id).await?;
         let change = GraphChange::RemoveNode { id: id.clone(), expect: Expect::Any };
         self.apply(GraphBatch::new(vec![change])).await?;
@@ -94,7 +94,7 @@ impl GraphMemory {
 
     /// Removes edges. History stays. Absent takes nothing.
     pub async fn remove_edges(&self, which: &Which) -> Result<Removed> {
-        let facts = self.facts(which).await?;
+        let facts = self.facts(which, AsOf::ALL).await?;
         let edges = u64::try_from(facts.len()).unwrap_or(u64::MAX);
         let changes = facts
             .into_iter()
@@ -104,11 +104,11 @@ impl GraphMemory {
         Ok(Removed { nodes: 0, edges })
     }
 
-    /// The current edges that are meant, whenever they hold.
-    pub async fn facts(&self, which: &Which) -> Result<Vec<Edge>> {
+    /// The edges that are meant, of those that are seen.
+    pub async fn facts(&self, which: &Which, as_of: AsOf) -> Result<Vec<Edge>> {
         let (src, relation, dst) = match which {
             Which::Edge(id) => {
-                let found = self.store.edges(&self.graph, &[*id], AsOf::ALL).await?;
+                let found = self.store.edges(&self.graph, &[*id], as_of).await?;
                 return Ok(found.into_iter().flatten().collect());
             }
             Which::Fact { src, relation, dst } => (src, relation, dst),
@@ -119,7 +119,7 @@ impl GraphMemory {
             ..EdgeFilter::default()
         };
         let mut edges = Vec::new();
-        self.each_edge(&filter, AsOf::ALL, |edge| {
+        self.each_edge(&filter, as_of, |edge| {
             if edge.dst == *dst {
                 edges.push(edge);
             }

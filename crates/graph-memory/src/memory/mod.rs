@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hexmem_ports::{
-    Applied, Clock, Effectiveness, ElementRef, Error, ErrorKind, Expect, GraphBatch, GraphChange,
-    GraphId, GraphStore, Limit, Name, NodeDraft, Result, Retry, Timestamp, check_json,
+    Applied, AsOf, Clock, Effectiveness, ElementRef, Error, ErrorKind, Expect, GraphBatch,
+    GraphChange, GraphId, GraphStore, Limit, Name, NodeDraft, Result, Retry, Timestamp, check_json,
 };
 use serde_json::Value;
 
@@ -106,7 +106,7 @@ impl GraphMemory {
     }
 
     async fn merge_once(&self, id: &Name, kind: Option<&Name>, patch: &Value) -> Result<Applied> {
-        let current = self.node(id).await?;
+        let current = self.node(id, AsOf::NOW).await?;
         let (mut data, held, expect) = match current {
             Some(node) => (node.data, Some(node.kind), Expect::Version(node.version)),
             None => (Value::Object(serde_json::Map::new()), None, Expect::Absent),

@@ -126,7 +126,7 @@ impl GraphMemory {
             at: Some((part.to_vec(), query.direction)),
             relations: query.relations.clone(),
             min_weight: query.min_weight,
-            source: None,
+            ..EdgeFilter::default()
         };
         let here_now: HashSet<&Name> = part.iter().collect();
         let limit = Limit::new(1_000)?;

@@ -13,13 +13,8 @@ use crate::identity::{fact_id, slot_id};
 pub type Elements = Page<Element>;
 
 impl GraphMemory {
-    /// The current version of a node.
-    pub async fn node(&self, id: &Name) -> Result<Option<Node>> {
-        self.node_as_of(id, AsOf::ALL).await
-    }
-
-    /// A node as it was known then.
-    pub async fn node_as_of(&self, id: &Name, as_of: AsOf) -> Result<Option<Node>> {
+    /// A node, as it was known then. Nodes hold always: the valid time says nothing of them.
+    pub async fn node(&self, id: &Name, as_of: AsOf) -> Result<Option<Node>> {
         let found = self.store.nodes(&self.graph, std::slice::from_ref(id), as_of).await?;
         Ok(found.into_iter().next().flatten())
     }
@@ -32,7 +27,7 @@ impl GraphMemory {
     /// The edges that state this, current or removed, as far as their ids follow from the fact: those that
     /// were asserted or imported here. At most 64 spans of one source are looked for.
     pub async fn edges_ever(&self, which: &Which) -> Result<Vec<EdgeId>> {
-        let facts = self.facts(which).await?;
+        let facts = self.facts(which, AsOf::ALL).await?;
         let mut ids: Vec<EdgeId> = facts.iter().map(|edge| edge.id).collect();
         let (src, relation, dst) = match which {
             Which::Edge(id) => return Ok(vec![*id]),
@@ -65,9 +60,9 @@ impl GraphMemory {
         Ok(ids)
     }
 
-    /// The current version of an edge, whenever it holds.
-    pub async fn edge(&self, id: EdgeId) -> Result<Option<Edge>> {
-        let found = self.store.edges(&self.graph, &[id], AsOf::ALL).await?;
+    /// An edge, if it holds then as it was known then.
+    pub async fn edge(&self, id: EdgeId, as_of: AsOf) -> Result<Option<Edge>> {
+        let found = self.store.edges(&self.graph, &[id], as_of).await?;
         Ok(found.into_iter().next().flatten())
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::{Direction, Edge, Error, Name, NeighbourQuery, Neighbourhood, Reached, Result};
+use hexmem_ports::rules::graph::NearPage;
+use hexmem_ports::{
+    Direction, Edge, EdgeId, Filter, Name, NeighbourQuery, Neighbourhood, Reached, Result, Via,
+};
 use petgraph::Direction as Way;
 use petgraph::stable_graph::NodeIndex;
 use petgraph::visit::{EdgeRef, VisitMap, Visitable};
@@ -10,15 +13,14 @@ use petgraph::visit::{EdgeRef, VisitMap, Visitable};
 use super::Mirror;
 use super::slots::EdgeSlot;
 
-/// The most hops of one query.
-const HOPS_LIMIT: u32 = 32;
-
 /// Which edges a search follows, with names as numbers.
 pub(super) struct Follow {
     at: Option<i64>,
     /// `None`: any. A name that no edge has is in no list.
     relations: Option<Vec<u32>>,
     min_weight: Option<f64>,
+    sources: Vec<Name>,
+    data: Option<Filter>,
 }
 
 impl Follow {
@@ -26,6 +28,9 @@ impl Follow {
         slot.holds(self.at)
             && self.min_weight.is_none_or(|floor| slot.weight >= floor)
             && self.relations.as_ref().is_none_or(|list| list.contains(&slot.relation))
+            && (self.sources.is_empty()
+                || slot.source().is_some_and(|by| self.sources.contains(by)))
+            && self.data.as_ref().is_none_or(|filter| slot.passes(filter))
     }
 }
 
@@ -47,24 +52,26 @@ impl Mirror {
     ) -> Follow {
         let numbers = relations.iter().filter_map(|name| self.relations.known(name.as_str()));
         let relations = (!relations.is_empty()).then(|| numbers.collect());
-        Follow { at, relations, min_weight }
+        Follow { at, relations, min_weight, sources: Vec::new(), data: None }
     }
 
     /// What lies around some nodes: breadth first, linear in what it visits.
     pub fn neighbours(&self, query: &NeighbourQuery) -> Result<Neighbourhood> {
-        if query.hops > HOPS_LIMIT {
-            return Err(Error::invalid(
-                "graph.neighbourhood",
-                format!("{} hops are more than {HOPS_LIMIT}; ask for fewer", query.hops),
-            ));
-        }
+        let mut page = NearPage::new(query)?;
         let at = self.instant("graph.neighbourhood", query.as_of)?;
-        let rule = self.follow_rule(at, &query.relations, query.min_weight);
+        let rule = Follow {
+            sources: query.sources.clone(),
+            data: query.edge_data.clone(),
+            ..self.follow_rule(at, &query.relations, query.min_weight)
+        };
         let kinds: Vec<u32> =
             query.kinds.iter().filter_map(|kind| self.kinds.known(kind.as_str())).collect();
+        let open = query.kinds.is_empty() && query.node_data.is_none();
         let enters = |index: NodeIndex| {
-            query.kinds.is_empty()
-                || self.graph.node_weight(index).is_some_and(|slot| kinds.contains(&slot.kind))
+            open || self.graph.node_weight(index).is_some_and(|slot| {
+                (query.kinds.is_empty() || kinds.contains(&slot.kind))
+                    && query.node_data.as_ref().is_none_or(|filter| slot.passes(filter))
+            })
         };
 
         let mut seen = self.graph.visit_map();
@@ -74,15 +81,14 @@ impl Mirror {
             .filter_map(|id| self.nodes.get(id.as_str()).copied())
             .filter(|index| seen.visit(*index))
             .collect();
-        let limit = query.limit.as_usize();
-        let mut reached: Vec<(NodeIndex, u32)> = Vec::new();
-        let mut truncated = false;
+        // Up to the end of the page: the node, its distance, and whether it is on the page.
+        let mut reached: Vec<(NodeIndex, u32, bool)> = Vec::new();
         for distance in 0..=query.hops {
             level.sort_unstable_by(|a, b| self.id_of(*a).cmp(self.id_of(*b)));
-            let room = limit - reached.len();
-            truncated = level.len() > room;
-            reached.extend(level.iter().take(room).map(|index| (*index, distance)));
-            if truncated || level.is_empty() || distance == query.hops {
+            let here = page.take(distance, level.iter().map(|index| self.id_of(*index)));
+            let ranked = level.iter().enumerate().take(here.end);
+            reached.extend(ranked.map(|(rank, index)| (*index, distance, here.contains(&rank))));
+            if page.is_full() || level.is_empty() || distance == query.hops {
                 break;
             }
             let mut next = Vec::new();
@@ -100,21 +106,54 @@ impl Mirror {
             level = next;
         }
 
-        let inside: HashMap<NodeIndex, ()> = reached.iter().map(|(i, _)| (*i, ())).collect();
+        let (edges, steps) = self.edges_among(&reached, query.direction, &rule);
+        let on_page = reached.into_iter().filter(|(_, _, here)| *here);
+        let nodes = on_page.filter_map(|(index, distance, _)| {
+            let node = self.graph.node_weight(index)?.node(&self.kinds)?;
+            let via = steps.get(&index).and_then(|(edge, from)| {
+                Some(Via { from: Name::new(self.id_of(*from)).ok()?, edge: *edge })
+            });
+            Some(Reached { node, distance, via })
+        });
+        Ok(Neighbourhood { nodes: nodes.collect(), edges, next: page.next() })
+    }
+
+    /// The edges of a page in order of id, and for each node the edge of the smallest id that leads to it from a
+    /// node one nearer.
+    fn edges_among(
+        &self,
+        reached: &[(NodeIndex, u32, bool)],
+        direction: Direction,
+        rule: &Follow,
+    ) -> (Vec<Edge>, HashMap<NodeIndex, (EdgeId, NodeIndex)>) {
+        let places: HashMap<NodeIndex, (u32, bool)> =
+            reached.iter().map(|(index, distance, here)| (*index, (*distance, *here))).collect();
         let mut edges: Vec<Edge> = Vec::new();
-        for (index, _) in &reached {
+        let mut steps: HashMap<NodeIndex, (EdgeId, NodeIndex)> = HashMap::new();
+        let mut lead = |from: NodeIndex, to: NodeIndex, id: EdgeId| {
+            let step = steps.entry(to).or_insert((id, from));
+            if id < step.0 {
+                *step = (id, from);
+            }
+        };
+        for (index, near, here) in reached {
             for edge in self.graph.edges_directed(*index, Way::Outgoing) {
-                if inside.contains_key(&edge.target()) && rule.allows(edge.weight()) {
-                    edges.extend(self.edge_at(edge.id()));
+                let there = edge.target();
+                let Some((far, on_page)) = places.get(&there) else { continue };
+                if !(*here || *on_page) || !rule.allows(edge.weight()) {
+                    continue;
                 }
+                if direction != Direction::In && near + 1 == *far {
+                    lead(*index, there, edge.weight().id);
+                }
+                if direction != Direction::Out && far + 1 == *near {
+                    lead(there, *index, edge.weight().id);
+                }
+                edges.extend(self.edge_at(edge.id()));
             }
         }
         edges.sort_unstable_by_key(|edge| edge.id);
-        let nodes = reached.into_iter().filter_map(|(index, distance)| {
-            let node = self.graph.node_weight(index)?.node(&self.kinds)?;
-            Some(Reached { node, distance })
-        });
-        Ok(Neighbourhood { nodes: nodes.collect(), edges, truncated })
+        (edges, steps)
     }
 
     pub(super) fn id_of(&self, index: NodeIndex) -> &str {

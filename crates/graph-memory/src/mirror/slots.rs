@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hexmem_ports::{Edge, EdgeId, Name, Node, Timestamp};
+use hexmem_ports::{Edge, EdgeId, Filter, Name, Node, Timestamp};
 use serde_json::{Map, Value};
 
 /// Texts that many elements share, by number.
@@ -58,6 +58,11 @@ impl NodeSlot {
             recorded_at: node.recorded_at,
             data: Some(Box::new(node.data)).filter(|data| !is_empty(data)),
         }
+    }
+
+    /// Whether its data passes.
+    pub(super) fn passes(&self, filter: &Filter) -> bool {
+        self.data.as_deref().map_or_else(|| filter.matches(&no_data()), |data| filter.matches(data))
     }
 
     /// The node as the port shows it. `None` cannot happen: every text here was a name.
@@ -121,6 +126,19 @@ impl EdgeSlot {
         at.is_none_or(|at| self.from <= at && at < self.until)
     }
 
+    /// Where it comes from.
+    pub(super) fn source(&self) -> Option<&Name> {
+        self.cold.as_deref()?.source.as_ref()
+    }
+
+    /// Whether its data passes.
+    pub(super) fn passes(&self, filter: &Filter) -> bool {
+        match self.cold.as_deref() {
+            Some(cold) => filter.matches(&cold.data),
+            None => filter.matches(&no_data()),
+        }
+    }
+
     /// The edge as the port shows it. `None` cannot happen: every text here was a name.
     pub(super) fn edge(&self, src: &NodeSlot, dst: &NodeSlot, relations: &Names) -> Option<Edge> {
         let (source, data) = match self.cold.as_deref() {
@@ -143,6 +161,10 @@ impl EdgeSlot {
             version: self.version,
         })
     }
+}
+
+fn no_data() -> Value {
+    Value::Object(Map::new())
 }
 
 fn is_empty(data: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! What a budget leaves is a beginning.
 
 use hexmem_graph_memory::{Budget, CutBy};
-use hexmem_ports::{Direction, NeighbourQuery, Neighbourhood};
+use hexmem_ports::{NeighbourQuery, Neighbourhood};
 use proptest::prelude::*;
 
 use crate::draw::{Drawn, drawn, run};
@@ -26,16 +26,8 @@ proptest! {
         run(async {
             let world = World::new();
             let memory = drawn.put(&world).await;
-            let query = NeighbourQuery {
-                seeds: vec![Drawn::id(seed)],
-                hops: 4,
-                direction: Direction::Both,
-                relations: Vec::new(),
-                min_weight: None,
-                kinds: Vec::new(),
-                as_of: hexmem_ports::AsOf::default(),
-                limit: hexmem_ports::Limit::default(),
-            };
+            let query =
+                NeighbourQuery::new(vec![Drawn::id(seed)], 4, hexmem_ports::Limit::default());
             let whole = memory.neighbours(&query).await.unwrap();
             let budget = Budget { nodes, ..Budget::default().bytes(most) };
             let (kept, account) = budget.neighbourhood(whole.clone()).unwrap();

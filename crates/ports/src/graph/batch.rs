@@ -92,6 +92,9 @@ pub enum GraphChange {
     PurgeNode(Name),
     /// Removes an edge and its history for good.
     PurgeEdge(EdgeId),
+    /// Removes a node and its history for good if, after the changes before this one, no version of any edge at
+    /// it is left; otherwise it stays.
+    PurgeOrphan(Name),
 }
 
 /// Changes that happen together or not at all.

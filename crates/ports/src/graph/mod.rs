@@ -34,6 +34,7 @@ pub trait GraphStore: Send + Sync + 'static {
     /// - `GRAPH-APPLY-8`: N writers with disjoint changes lose nothing and never conflict; N increments of one node with `Version` and retry add up.
     /// - `GRAPH-APPLY-9`: data that is no object, NUL, integers beyond i64, a weight that is not finite, an end before its start (the same instant is an empty span, which holds never), more than 10,000 changes: `Invalid`, and nothing of the batch is applied. An empty batch changes nothing and answers the head.
     /// - `GRAPH-APPLY-10`: (effects) effects are committed with the batch (also with one that changes nothing), once, and not when it is refused; those of a delete when it deletes.
+    /// - `GRAPH-APPLY-11`: the purge of an orphan removes a node, current or ended, of which no edge has a version left, purges earlier in the batch counted; otherwise it changes nothing. Of an edge put and an orphan purged at once, either the edge stays with its ends or its put is `NotFound`.
     async fn apply(&self, graph: &GraphId, batch: GraphBatch) -> Result<Applied>;
 
     /// The changes after a revision, in order, about `limit` of them.
@@ -72,6 +73,7 @@ pub trait GraphStore: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `GRAPH-FIND-1`: types and literal prefix select; pages give each node that was there throughout exactly once while others change.
+    /// - `GRAPH-FIND-3`: a filter on data selects exactly what [`Filter::matches`](crate::Filter::matches) says of each version seen, for nodes and for edges, over all pages, however few pass.
     async fn find_nodes(
         &self,
         graph: &GraphId,
@@ -84,7 +86,7 @@ pub trait GraphStore: Send + Sync + 'static {
     /// Edges that match, in order of id.
     ///
     /// # Behavior
-    /// - `GRAPH-FIND-2`: ends, direction, relations, weight floor and source select; a self loop comes once; pages give each edge that was there throughout exactly once.
+    /// - `GRAPH-FIND-2`: ends, direction, relations, weight floor and sources select; a self loop comes once; pages give each edge that was there throughout exactly once.
     async fn find_edges(
         &self,
         graph: &GraphId,
@@ -94,11 +96,25 @@ pub trait GraphStore: Send + Sync + 'static {
         limit: Limit,
     ) -> Result<Page<Edge>>;
 
+    /// Every version of every edge that matches, current or not, in order of id, then of version.
+    ///
+    /// # Behavior
+    /// - `GRAPH-EVER-1`: (history) gives exactly the versions that [`history`](Self::history) gives of all edges and that the filter matches, each once over all pages; purged ones are gone; a self loop comes once a version.
+    async fn find_versions(
+        &self,
+        graph: &GraphId,
+        filter: &EdgeFilter,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>>;
+
     /// What lies around some nodes.
     ///
     /// # Behavior
-    /// - `GRAPH-NEAR-1`: (neighbourhood_in_store) agrees with a breadth-first search over the edges seen, for random graphs, directions, relations, types, weights, hops and times.
+    /// - `GRAPH-NEAR-1`: (neighbourhood_in_store) agrees with a breadth-first search over the edges seen, for random graphs, directions, relations, types, weights, sources, data, hops and times.
     /// - `GRAPH-NEAR-2`: (neighbourhood_in_store) seeds that are not there are left out; no seeds give nothing; the limit cuts the farthest and says so; more than 32 hops are `Invalid`.
+    /// - `GRAPH-NEAR-3`: (neighbourhood_in_store) `via` of each node but a seed is the edge of the smallest id of all that lead to it from a node one nearer.
+    /// - `GRAPH-NEAR-4`: (neighbourhood_in_store) while nothing changes, the pages give the nodes and edges of the whole answer, each once, the nodes in order; a foreign cursor is `Invalid`.
     async fn neighbourhood(&self, graph: &GraphId, query: &NeighbourQuery)
     -> Result<Neighbourhood>;
 
@@ -190,6 +206,15 @@ impl<T: GraphStore + ?Sized> GraphStore for Arc<T> {
         limit: Limit,
     ) -> Result<Page<Edge>> {
         (**self).find_edges(graph, filter, as_of, cursor, limit).await
+    }
+    async fn find_versions(
+        &self,
+        graph: &GraphId,
+        filter: &EdgeFilter,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        (**self).find_versions(graph, filter, cursor, limit).await
     }
     async fn neighbourhood(
         &self,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edge, Element, ElementRef, Node, Revision};
-use crate::{Limit, Name, Prefix, Timestamp};
+use super::{Edge, EdgeId, Element, ElementRef, Node, Revision};
+use crate::{Cursor, Filter, Limit, Name, Prefix, Timestamp};
 
 /// Which facts a read sees: as they hold at a time, as they were known at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,8 +29,22 @@ pub enum ValidAt {
 }
 
 impl AsOf {
+    /// What holds at the store's present, as known now: the default.
+    pub const NOW: Self = Self { valid: ValidAt::Now, known: None };
+
     /// Everything known now, whenever it holds.
     pub const ALL: Self = Self { valid: ValidAt::Any, known: None };
+
+    /// What holds at `instant`, as known now.
+    pub const fn at(instant: Timestamp) -> Self {
+        Self { valid: ValidAt::At(instant), known: None }
+    }
+
+    /// The same valid time, as it was known at `instant`.
+    #[must_use]
+    pub const fn known_at(self, instant: Timestamp) -> Self {
+        Self { valid: self.valid, known: Some(instant) }
+    }
 
     /// Whether a version recorded and superseded at these times is seen by a reader at `now`.
     pub fn sees(self, recorded_at: Timestamp, superseded_at: Option<Timestamp>) -> bool {
@@ -93,12 +107,14 @@ pub struct GraphHead {
 }
 
 /// Which nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NodeFilter {
     /// Of one of these types; empty: any.
     pub kinds: Vec<Name>,
     /// Whose id starts so.
     pub prefix: Prefix,
+    /// Whose data passes.
+    pub data: Option<Filter>,
 }
 
 /// Which way edges are followed.
@@ -122,8 +138,10 @@ pub struct EdgeFilter {
     pub relations: Vec<Name>,
     /// Of at least this weight.
     pub min_weight: Option<f64>,
-    /// From exactly this source.
-    pub source: Option<Name>,
+    /// From one of these sources; empty: any, also none.
+    pub sources: Vec<Name>,
+    /// Whose data passes.
+    pub data: Option<Filter>,
 }
 
 /// A question about what lies around some nodes.
@@ -139,12 +157,50 @@ pub struct NeighbourQuery {
     pub relations: Vec<Name>,
     /// Only edges of at least this weight.
     pub min_weight: Option<f64>,
+    /// Only edges from one of these sources; empty: any, also none.
+    pub sources: Vec<Name>,
+    /// Only edges whose data passes.
+    pub edge_data: Option<Filter>,
     /// Only nodes of these types are entered (seeds aside); empty: any.
     pub kinds: Vec<Name>,
+    /// Only nodes whose data passes are entered (seeds aside).
+    pub node_data: Option<Filter>,
     /// Which facts.
     pub as_of: AsOf,
     /// At most this many nodes, nearest first, then by id.
     pub limit: Limit,
+    /// Where the page before ended; `None`: from the seeds on.
+    pub cursor: Option<Cursor>,
+}
+
+impl NeighbourQuery {
+    /// What is known to hold now up to `hops` edges around `seeds`, either way, without any filter: the first
+    /// `limit` nodes.
+    pub fn new(seeds: Vec<Name>, hops: u32, limit: Limit) -> Self {
+        Self {
+            seeds,
+            hops,
+            direction: Direction::Both,
+            relations: Vec::new(),
+            min_weight: None,
+            sources: Vec::new(),
+            edge_data: None,
+            kinds: Vec::new(),
+            node_data: None,
+            as_of: AsOf::NOW,
+            limit,
+            cursor: None,
+        }
+    }
+}
+
+/// How a node was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// The node before it, one edge nearer to a seed.
+    pub from: Name,
+    /// The edge between them.
+    pub edge: EdgeId,
 }
 
 /// A node that a neighbourhood query reached.
@@ -154,6 +210,16 @@ pub struct Reached {
     pub node: Node,
     /// Edges between it and the nearest seed.
     pub distance: u32,
+    /// The last step to it: of all edges that lead to it from a node one nearer, the one of the smallest id.
+    /// `None` for a seed.
+    pub via: Option<Via>,
+}
+
+impl Reached {
+    /// Where a page that ends with this node goes on.
+    pub fn cursor(&self) -> Cursor {
+        Cursor(format!("{}:{}", self.distance, self.node.id))
+    }
 }
 
 /// What lies around.
@@ -161,10 +227,32 @@ pub struct Reached {
 pub struct Neighbourhood {
     /// Nodes by distance, then by id.
     pub nodes: Vec<Reached>,
-    /// Every edge that the query may follow with both ends among `nodes`, by id.
+    /// Every edge that the query may follow with one end among `nodes` and the other among them or on an earlier
+    /// page, by id: so each comes once over all pages, and without a cursor both ends are among `nodes`.
     pub edges: Vec<Edge>,
+    /// Where the next page starts; `None`: the limit cut nothing. A page costs the visit from the seeds up to it.
+    pub next: Option<Cursor>,
+}
+
+impl Neighbourhood {
     /// Whether the limit cut it.
-    pub truncated: bool,
+    pub fn truncated(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The steps from a seed to `id`, in order; none for a seed. `None` when `id` is not among the nodes, or the
+    /// way leads over an earlier page.
+    pub fn path_to(&self, id: &Name) -> Option<Vec<&Via>> {
+        let reached = |id: &Name| self.nodes.iter().find(|reached| reached.node.id == *id);
+        let mut here = reached(id)?;
+        let mut steps = Vec::new();
+        while let Some(via) = &here.via {
+            steps.push(via);
+            here = reached(&via.from).filter(|before| before.distance < here.distance)?;
+        }
+        steps.reverse();
+        Some(steps)
+    }
 }
 
 /// Counts of a graph.

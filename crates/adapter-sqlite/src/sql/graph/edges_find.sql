@@ -5,7 +5,7 @@ FROM graph_edge AS edge
 WHERE edge.graph = ?1 AND edge.id > ?2 AND edge.superseded_at IS NULL
     AND (?4 IS NULL OR edge.relation IN (SELECT value FROM json_each(?4)))
     AND (?5 IS NULL OR edge.weight >= ?5)
-    AND (?6 IS NULL OR edge.source = ?6)
+    AND (?6 IS NULL OR edge.source IN (SELECT value FROM json_each(?6)))
     AND (?7 IS NULL OR ((edge.valid_from IS NULL OR edge.valid_from <= ?7)
         AND (edge.valid_until IS NULL OR edge.valid_until > ?7)))
 ORDER BY edge.id

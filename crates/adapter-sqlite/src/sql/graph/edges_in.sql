@@ -7,7 +7,7 @@ CROSS JOIN graph_edge AS edge INDEXED BY graph_edge_dst
 WHERE edge.id > ?2
     AND (?4 IS NULL OR edge.relation IN (SELECT value FROM json_each(?4)))
     AND (?5 IS NULL OR edge.weight >= ?5)
-    AND (?6 IS NULL OR edge.source = ?6)
+    AND (?6 IS NULL OR edge.source IN (SELECT value FROM json_each(?6)))
     AND (?7 IS NULL OR ((edge.valid_from IS NULL OR edge.valid_from <= ?7)
         AND (edge.valid_until IS NULL OR edge.valid_until > ?7)))
 ORDER BY edge.id

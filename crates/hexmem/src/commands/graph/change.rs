@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use hexmem_graph_memory::{Fact, Outcome as Stated, Since, Vocabulary};
-use hexmem_ports::{Error, ErrorKind, Name, Result, Timestamp};
+use hexmem_ports::{AsOf, Error, ErrorKind, Name, Result, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{GraphArg, Meant, Target, json_object};
@@ -87,7 +87,7 @@ pub(crate) async fn add_node(context: &Context, args: AddNode) -> Result<Outcome
         Some(kind) if !args.merge => memory.put_node(args.id.clone(), kind, data).await?,
         kind => memory.merge_node(args.id.clone(), kind, data).await?,
     };
-    let node = memory.node(&args.id).await?;
+    let node = memory.node(&args.id, AsOf::NOW).await?;
     let document = json!({ "node": node, "revision": applied.revision });
     context.emit(&document, || {
         let version = node.as_ref().map_or(0, |node| node.version);

@@ -145,14 +145,12 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
         }
     }
     let query = NeighbourQuery {
-        seeds: args.ids,
-        hops: args.hops,
         direction: args.direction.into(),
         relations: args.relations,
         min_weight: args.min_weight,
         kinds: args.kinds,
         as_of,
-        limit: Limit::new(args.limit)?,
+        ..NeighbourQuery::new(args.ids, args.hops, Limit::new(args.limit)?)
     };
     let found = memory.neighbours(&query).await?;
     let nodes = found.nodes.iter().map(|reached| {
@@ -165,7 +163,7 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
     let document = json!({
         "nodes": nodes.collect::<Vec<Value>>(),
         "edges": found.edges,
-        "truncated": found.truncated,
+        "truncated": found.truncated(),
     });
     context.emit(&document, || {
         let mut text = String::new();
@@ -175,7 +173,7 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
         for edge in &found.edges {
             text.push_str(&format!("     {}\n", edge_line(edge)));
         }
-        if found.truncated {
+        if found.truncated() {
             text.push_str("     ... and more; raise --limit\n");
         }
         text
@@ -287,7 +285,7 @@ pub(super) async fn no_node(
     let mut alike: Vec<String> = Vec::new();
     for shared in [length * 3 / 4, length / 2, 2] {
         let start: String = id.as_str().chars().take(shared).collect();
-        let filter = NodeFilter { kinds: Vec::new(), prefix: Prefix::new(start)? };
+        let filter = NodeFilter { prefix: Prefix::new(start)?, ..NodeFilter::default() };
         let few = Limit::new(5)?;
         let page = memory.store().find_nodes(memory.graph(), &filter, AsOf::ALL, None, few).await?;
         alike = page.items.iter().map(|node| format!("`{}`", node.id)).collect();

@@ -221,4 +221,10 @@ impl GraphView for Elements {
         let places = slot.out.iter().chain(&slot.into);
         places.filter_map(|place| Some(self.edge_at(*place)?.versions.last()?.value.id)).collect()
     }
+
+    fn edge_left_at(&self, id: &Name, gone: &dyn Fn(EdgeId) -> bool) -> bool {
+        let Some(slot) = self.node_slot(id) else { return false };
+        let edges = slot.out.iter().chain(&slot.into).filter_map(|place| self.edge_at(*place));
+        edges.filter_map(|slot| slot.versions.last()).any(|kept| !gone(kept.value.id))
+    }
 }

@@ -5,13 +5,15 @@
 
 mod check;
 mod elements;
+mod near;
 mod plan;
 mod read;
 mod record;
 mod state;
 
 pub use check::*;
+pub use near::{NearPage, trace_steps};
 pub use plan::*;
-pub use read::{edge_cursor, history_cursor, node_cursor};
+pub use read::{edge_cursor, history_cursor, node_cursor, version_cursor, version_cursor_of};
 pub use record::*;
 pub use state::*;

@@ -18,6 +18,9 @@ pub trait GraphView {
     /// Edges of which a version at this node is kept. Asked for nodes that the batch removes (the edges that
     /// ended may be left out) or purges.
     fn edges_at(&self, id: &Name) -> Vec<EdgeId>;
+    /// Whether an edge of which a version is kept is at this node, other than those that are `gone`. Asked for
+    /// orphans that the batch purges.
+    fn edge_left_at(&self, id: &Name, gone: &dyn Fn(EdgeId) -> bool) -> bool;
 }
 
 /// One thing that a batch does. Each is one entry of the change log.
@@ -100,6 +103,10 @@ impl Planner<'_> {
             }
             GraphChange::PurgeEdge(id) => {
                 self.purge_edge(*id);
+                Ok(())
+            }
+            GraphChange::PurgeOrphan(id) => {
+                self.purge_orphan(id);
                 Ok(())
             }
         }
@@ -208,9 +215,21 @@ impl Planner<'_> {
         for edge in self.edges_at(id) {
             self.purge_edge(edge);
         }
+        self.purge_alone(id);
+    }
+
+    fn purge_alone(&mut self, id: &Name) {
         if self.node(id).is_some() {
             self.nodes.insert(id.clone(), None);
             self.steps.push(Step::Purge(ElementRef::Node(id.clone())));
+        }
+    }
+
+    fn purge_orphan(&mut self, id: &Name) {
+        let gone = |edge: EdgeId| matches!(self.edges.get(&edge), Some(None));
+        let mut joined = self.joined.get(id).into_iter().flatten();
+        if !joined.any(|edge| !gone(*edge)) && !self.view.edge_left_at(id, &gone) {
+            self.purge_alone(id);
         }
     }
 

@@ -1,13 +1,13 @@
 //! What reads see of a [`GraphState`].
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use super::GraphState;
 use super::elements::{EdgeSlot, NodeSlot};
-use super::{GraphState, check_neighbours};
 use crate::{
     AsOf, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Error, GraphStats,
-    Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Reached, Result, Timestamp,
+    Limit, Name, Node, NodeFilter, Page, Result, Timestamp,
 };
 
 impl NodeFilter {
@@ -15,6 +15,7 @@ impl NodeFilter {
     pub fn matches(&self, node: &Node) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&node.kind))
             && self.prefix.matches(node.id.as_str())
+            && self.data.as_ref().is_none_or(|filter| filter.matches(&node.data))
     }
 }
 
@@ -23,28 +24,25 @@ impl EdgeFilter {
     pub fn matches_fact(&self, edge: &Edge) -> bool {
         (self.relations.is_empty() || self.relations.contains(&edge.relation))
             && self.min_weight.is_none_or(|least| edge.weight >= least)
-            && self.source.as_ref().is_none_or(|source| edge.source.as_ref() == Some(source))
+            && from_one_of(&self.sources, edge)
+            && self.data.as_ref().is_none_or(|filter| filter.matches(&edge.data))
     }
 }
 
-impl NeighbourQuery {
-    /// Whether an edge may be followed by a reader at `now`.
-    pub fn follows(&self, edge: &Edge, now: Timestamp) -> bool {
-        (self.relations.is_empty() || self.relations.contains(&edge.relation))
-            && self.min_weight.is_none_or(|least| edge.weight >= least)
-            && self.as_of.sees_edge(edge, now)
-    }
+/// Whether an edge names one of these sources; none given: any edge does.
+pub(super) fn from_one_of(sources: &[Name], edge: &Edge) -> bool {
+    sources.is_empty() || edge.source.as_ref().is_some_and(|source| sources.contains(source))
 }
 
 impl NodeSlot {
-    fn seen(&self, as_of: AsOf) -> Option<&Node> {
+    pub(super) fn seen(&self, as_of: AsOf) -> Option<&Node> {
         let mut versions = self.versions.iter().rev().map(|kept| &kept.value);
         versions.find(|node| as_of.sees(node.recorded_at, node.superseded_at))
     }
 }
 
 impl EdgeSlot {
-    fn seen(&self, as_of: AsOf, now: Timestamp) -> Option<&Edge> {
+    pub(super) fn seen(&self, as_of: AsOf, now: Timestamp) -> Option<&Edge> {
         // At most one version is known at an instant; whether it holds then is a question of its own.
         let mut versions = self.versions.iter().rev().map(|kept| &kept.value);
         versions
@@ -109,99 +107,51 @@ impl GraphState {
             let all = self.elements.by_edge.range((start, Bound::Unbounded));
             return Ok(page(all.filter_map(|(_, place)| seen(*place)), limit, id));
         };
+        let there = self.edges_ever_at(ends, *direction);
+        let there = there.range((after.map_or(Bound::Unbounded, past), Bound::Unbounded));
+        Ok(page(there.filter_map(|(_, place)| seen(*place)), limit, id))
+    }
+
+    /// The edges ever at these nodes, in order of id.
+    fn edges_ever_at(&self, ends: &[Name], direction: Direction) -> BTreeSet<(EdgeId, usize)> {
         let slots = ends.iter().filter_map(|end| self.elements.node_slot(end));
-        let there: BTreeSet<(EdgeId, usize)> = slots
-            .flat_map(|slot| slot.ways(*direction))
-            .filter_map(|place| {
-                Some((self.elements.edge_at(place)?.versions.last()?.value.id, place))
-            })
-            .filter(|(id, _)| after.is_none_or(|after| *id > after))
-            .collect();
-        Ok(page(there.into_iter().filter_map(|(_, place)| seen(place)), limit, id))
+        let ways = slots.flat_map(|slot| slot.ways(direction));
+        ways.filter_map(|place| {
+            Some((self.elements.edge_at(place)?.versions.last()?.value.id, place))
+        })
+        .collect()
     }
 
-    /// What lies around some nodes: breadth first, each distance in order of id.
-    pub fn neighbourhood(&self, query: &NeighbourQuery, now: Timestamp) -> Result<Neighbourhood> {
-        check_neighbours(query)?;
-        let elements = &self.elements;
-        let seeds = query.seeds.iter().filter_map(|id| elements.by_name.get(id).copied());
-        let mut visited = HashSet::new();
-        let mut found = Neighbourhood::default();
-        let mut layer: Vec<usize> = seeds
-            .filter(|place| elements.nodes[*place].seen(query.as_of).is_some())
-            .filter(|place| visited.insert(*place))
-            .collect();
-        let mut kept = HashSet::new();
-        for distance in 0..=query.hops {
-            let mut reached: Vec<(usize, &Node)> = layer
-                .iter()
-                .filter_map(|place| Some((*place, elements.nodes[*place].seen(query.as_of)?)))
-                .collect();
-            reached.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
-            let room = query.limit.as_usize() - found.nodes.len();
-            found.truncated = reached.len() > room;
-            for (place, node) in reached.into_iter().take(room) {
-                kept.insert(place);
-                found.nodes.push(Reached { node: node.clone(), distance });
-            }
-            if found.truncated || distance == query.hops {
-                break;
-            }
-            layer = self.next_layer(query, now, &layer, &mut visited);
-            if layer.is_empty() {
-                break;
-            }
-        }
-        found.edges = self.edges_among(query, now, &kept);
-        Ok(found)
-    }
-
-    fn next_layer(
+    /// A page of the versions of edges, in order of id, then of version.
+    pub fn find_versions(
         &self,
-        query: &NeighbourQuery,
-        now: Timestamp,
-        layer: &[usize],
-        visited: &mut HashSet<usize>,
-    ) -> Vec<usize> {
-        let mut next = Vec::new();
-        for place in layer {
-            for way in self.elements.nodes[*place].ways(query.direction) {
-                let Some(slot) = self.elements.edge_at(way) else { continue };
-                let end = if slot.src == *place { slot.dst } else { slot.src };
-                if visited.contains(&end)
-                    || slot.seen(query.as_of, now).is_none_or(|edge| !query.follows(edge, now))
-                {
-                    continue;
-                }
-                let node = self.elements.nodes[end].seen(query.as_of);
-                let enters =
-                    |node: &Node| query.kinds.is_empty() || query.kinds.contains(&node.kind);
-                if node.is_some_and(enters) {
-                    visited.insert(end);
-                    next.push(end);
-                }
+        filter: &EdgeFilter,
+        cursor: Option<&Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        let after = cursor.map(version_cursor).transpose()?;
+        let versions = |place: usize| {
+            let slot = self.elements.edge_at(place);
+            let versions = slot.into_iter().flat_map(|slot| &slot.versions).map(|kept| &kept.value);
+            versions
+                .filter(|edge| after.is_none_or(|after| (edge.id, edge.version) > after))
+                .filter(|edge| filter.matches_fact(edge))
+                .cloned()
+        };
+        let key = |edge: &Edge| version_cursor_of(edge);
+        Ok(match &filter.at {
+            None => {
+                let start = after.map_or(Bound::Unbounded, |(id, _)| Bound::Included(id));
+                let all = self.elements.by_edge.range((start, Bound::Unbounded));
+                page(all.flat_map(|(_, place)| versions(*place)), limit, key)
             }
-        }
-        next
-    }
-
-    fn edges_among(
-        &self,
-        query: &NeighbourQuery,
-        now: Timestamp,
-        nodes: &HashSet<usize>,
-    ) -> Vec<Edge> {
-        let mut edges: Vec<Edge> = nodes
-            .iter()
-            .flat_map(|place| &self.elements.nodes[*place].out)
-            .filter_map(|way| self.elements.edge_at(*way))
-            .filter(|slot| nodes.contains(&slot.dst))
-            .filter_map(|slot| slot.seen(query.as_of, now))
-            .filter(|edge| query.follows(edge, now))
-            .cloned()
-            .collect();
-        edges.sort_by_key(|edge| edge.id);
-        edges
+            Some((ends, direction)) => {
+                let start = after.map_or(Bound::Unbounded, |(id, _)| Bound::Included((id, 0)));
+                let there = self.edges_ever_at(ends, *direction);
+                let there = there.range((start, Bound::Unbounded));
+                page(there.flat_map(|(_, place)| versions(*place)), limit, key)
+            }
+        })
     }
 
     /// The versions of an element, newest first.
@@ -241,7 +191,7 @@ impl GraphState {
 
 impl NodeSlot {
     /// The edges ever at it that lead away in this direction; a self loop may come twice.
-    fn ways(&self, direction: Direction) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn ways(&self, direction: Direction) -> impl Iterator<Item = usize> + '_ {
         let out: &[usize] = if direction == Direction::In { &[] } else { &self.out };
         let into: &[usize] = if direction == Direction::Out { &[] } else { &self.into };
         out.iter().chain(into).copied()
@@ -278,11 +228,28 @@ pub fn edge_cursor(cursor: &Cursor) -> Result<EdgeId> {
     cursor.0.parse().map(EdgeId).map_err(|_| bad_cursor("graph.find_edges"))
 }
 
+/// The last version of an edge on the page before.
+pub fn version_cursor(cursor: &Cursor) -> Result<(EdgeId, u64)> {
+    let parts = cursor.0.split_once(':');
+    let read =
+        parts.and_then(|(id, version)| Some((EdgeId(id.parse().ok()?), version.parse().ok()?)));
+    read.ok_or_else(|| bad_cursor("graph.find_versions"))
+}
+
+/// The cursor after this version of an edge.
+pub fn version_cursor_of(edge: &Edge) -> String {
+    format!("{}:{}", edge.id, edge.version)
+}
+
+fn past(id: EdgeId) -> Bound<(EdgeId, usize)> {
+    Bound::Excluded((id, usize::MAX))
+}
+
 /// The last version of the page before.
 pub fn history_cursor(cursor: &Cursor) -> Result<u64> {
     cursor.0.parse().map_err(|_| bad_cursor("graph.history"))
 }
 
-fn bad_cursor(operation: &'static str) -> Error {
+pub(super) fn bad_cursor(operation: &'static str) -> Error {
     Error::invalid(operation, "the cursor was not given by this call; start without one")
 }

@@ -1,0 +1,12 @@
+-- All versions of edges whose dst is one of the nodes of a JSON array: one seek each.
+SELECT edge.id, edge.version, edge.src, edge.relation, edge.dst, edge.weight, edge.valid_from, edge.valid_until,
+    edge.source, edge.created_at, edge.recorded_at, edge.superseded_at, edge.data
+FROM json_each(?9) AS given
+CROSS JOIN graph_edge AS edge INDEXED BY graph_edge_dst ON edge.graph = ?1 AND edge.dst = CAST(given.value AS BLOB)
+WHERE (edge.id, edge.version) > (?2, ?8)
+    AND (?4 IS NULL OR edge.relation IN (SELECT value FROM json_each(?4)))
+    AND (?5 IS NULL OR edge.weight >= ?5)
+    AND (?6 IS NULL OR edge.source IN (SELECT value FROM json_each(?6)))
+    AND ?7 IS NULL
+ORDER BY edge.id, edge.version
+LIMIT ?3
