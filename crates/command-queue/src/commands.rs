@@ -62,6 +62,10 @@ fn json_error(operation: &'static str, what: &'static str, error: serde_json::Er
     Error::invalid(operation, what).caused_by(error)
 }
 
+fn no_answer(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Internal, operation, "the store gave no answer")
+}
+
 /// A UUID of version 7 of this instant: time, then 74 random bits (RFC 9562, section 5.7).
 fn fresh_id(now: Timestamp) -> CommandId {
     let micros = u64::try_from(now.as_micros()).unwrap_or(0);
@@ -113,9 +117,7 @@ impl Commands {
         let id = command.id;
         let mut answers =
             self.store.enqueue(&self.queue, vec![command], options.when_idle, vec![]).await?;
-        let answer = answers.pop().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "queue.push", "the store gave no answer")
-        })?;
+        let answer = answers.pop().ok_or_else(|| no_answer("queue.push"))?;
         Ok(Pushed::of(id, answer))
     }
 
@@ -156,15 +158,23 @@ impl Commands {
 
     /// The heartbeat: renews a lease for `visibility` from now.
     pub async fn extend(&self, lease: &LeaseToken, visibility: Ttl) -> Result<Extended> {
-        self.store.extend(&self.queue, lease, visibility).await
+        let mut answers = self.extend_many(vec![*lease], visibility).await?;
+        answers.pop().unwrap_or_else(|| Err(no_answer("queue.extend")))
+    }
+
+    /// Renews many leases at once; answers for each in order.
+    pub async fn extend_many(
+        &self,
+        leases: Vec<LeaseToken>,
+        visibility: Ttl,
+    ) -> Result<Vec<Result<Extended>>> {
+        self.store.extend(&self.queue, leases, visibility).await
     }
 
     /// Completes one command.
     pub async fn ack(&self, lease: LeaseToken, result: Option<Vec<u8>>) -> Result<()> {
         let mut answers = self.store.ack(&self.queue, vec![Ack { lease, result }], vec![]).await?;
-        answers.pop().unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Internal, "queue.ack", "the store gave no answer"))
-        })
+        answers.pop().unwrap_or_else(|| Err(no_answer("queue.ack")))
     }
 
     /// Completes many, with effects that are committed when none of the leases is stale.

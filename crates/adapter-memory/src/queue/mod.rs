@@ -226,12 +226,16 @@ impl CommandQueue for MemoryQueue {
     async fn extend(
         &self,
         queue: &QueueId,
-        lease: &LeaseToken,
+        leases: Vec<LeaseToken>,
         visibility: Ttl,
-    ) -> Result<Extended> {
-        self.settle_lease("queue.extend", queue, lease, |core, now| {
-            core.extend(lease, visibility, now)
-        })
+    ) -> Result<Vec<Result<Extended>>> {
+        // Under one lock each, not one for all: nothing is promised across the list.
+        let extend = |lease: &LeaseToken| {
+            self.settle_lease("queue.extend", queue, lease, |core, now| {
+                core.extend(lease, visibility, now)
+            })
+        };
+        Ok(leases.iter().map(extend).collect())
     }
 
     async fn ack(
@@ -453,10 +457,12 @@ impl CommandQueue for MemoryQueue {
         queue: &QueueId,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        command: NewCommand,
         next_at: Option<Timestamp>,
     ) -> Result<Fired> {
-        let fired = self.with(queue, |queue, now| queue.fire(name, expected, id, next_at, now));
+        command.check("queue.fire")?;
+        let fired =
+            self.with(queue, |queue, now| queue.fire(name, expected, command, next_at, now));
         self.bells.ring(queue);
         Ok(fired.unwrap_or(Fired::Lost))
     }

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use hexmem_ports::{
-    CommandId, Error, Fired, Limit, Name, NewCommand, Result, Schedule, Timestamp, check_json,
+    Error, Fired, Limit, Name, NewCommand, Result, Schedule, Timestamp, check_json,
 };
 
 use super::state::{Queue, ScheduleEntry};
@@ -71,7 +71,7 @@ impl Queue {
         &mut self,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        command: NewCommand,
         next_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Fired {
@@ -81,14 +81,13 @@ impl Queue {
                 && entry.schedule.next_at.is_some_and(|at| at <= now)
         });
         let Some(entry) = due else {
-            let fired_before = self.seen(id, now).is_some();
+            let fired_before = self.seen(command.id, now).is_some();
             return if fired_before { Fired::Enqueued } else { Fired::Lost };
         };
         entry.schedule.version += 1;
         entry.schedule.next_at = next_at;
         entry.put_over = None;
         entry.modified_at = now;
-        let command = NewCommand { id, ..entry.schedule.template.clone() };
         self.enqueue(command, false, now);
         Fired::Enqueued
     }

@@ -62,6 +62,44 @@ impl SqliteQueue {
     }
 }
 
+impl SqliteQueue {
+    /// Renews what is current of a list, in one transaction.
+    async fn extend_all(
+        &self,
+        queue: &QueueId,
+        leases: &[LeaseToken],
+        visibility: Ttl,
+    ) -> Result<Vec<Result<Extended>>> {
+        let refused = |lease: &LeaseToken| Err(stale("queue.extend", lease));
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.database.write("queue.extend").await?;
+        let now = tx.now();
+        let Some(found) = tx.find_queue(queue).await? else {
+            return Ok(leases.iter().map(refused).collect());
+        };
+        let mut answers = Vec::with_capacity(leases.len());
+        for lease in leases {
+            let answer = match tx.find_command(found.queue, lease.command).await? {
+                None => refused(lease),
+                Some(mut filed) => {
+                    let answer = filed.core.extend(lease, visibility, now);
+                    if answer.is_ok() {
+                        tx.file_command(found.queue, &filed, filed.was_head()).await?;
+                    }
+                    answer
+                }
+            };
+            answers.push(answer);
+        }
+        if answers.iter().any(Result::is_ok) {
+            tx.commit().await?;
+        }
+        Ok(answers)
+    }
+}
+
 impl Filed {
     /// Whether it stood at the head of its group, or in none, when it was read.
     fn was_head(&self) -> bool {
@@ -150,11 +188,10 @@ impl CommandQueue for SqliteQueue {
     async fn extend(
         &self,
         queue: &QueueId,
-        lease: &LeaseToken,
+        leases: Vec<LeaseToken>,
         visibility: Ttl,
-    ) -> Result<Extended> {
-        self.step("queue.extend", queue, lease, |core, now| core.extend(lease, visibility, now))
-            .await
+    ) -> Result<Vec<Result<Extended>>> {
+        self.extend_all(queue, &leases, visibility).await
     }
 
     async fn ack(
@@ -311,10 +348,11 @@ impl CommandQueue for SqliteQueue {
         queue: &QueueId,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        command: NewCommand,
         next_at: Option<Timestamp>,
     ) -> Result<Fired> {
-        let fired = self.fire_schedule(queue, name, expected, id, next_at).await?;
+        command.check("queue.fire")?;
+        let fired = self.fire_schedule(queue, name, expected, command, next_at).await?;
         self.database.bells().ring(&queue.digest());
         Ok(fired)
     }

@@ -1,8 +1,8 @@
 //! Recurring commands.
 
 use hexmem_ports::{
-    CommandId, Cursor, Error, Fired, Limit, Name, NewCommand, Page, QueueId, Result, Schedule,
-    Timestamp, check_json,
+    Cursor, Error, Fired, Limit, Name, NewCommand, Page, QueueId, Result, Schedule, Timestamp,
+    check_json,
 };
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -118,7 +118,7 @@ impl SqliteQueue {
         queue: &QueueId,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        command: NewCommand,
         next_at: Option<Timestamp>,
     ) -> Result<Fired> {
         let mut tx = self.database.write("queue.fire").await?;
@@ -133,15 +133,10 @@ impl SqliteQueue {
             .execute(tx.connection())
             .await
             .map_err(|e| tx.error(e))?;
-        let due = match moved.rows_affected() {
-            0 => None,
-            _ => tx.find_schedule(found.queue, name).await?,
-        };
-        let Some(due) = due else {
-            let fired_before = tx.find_command(found.queue, id).await?.is_some();
+        if moved.rows_affected() == 0 {
+            let fired_before = tx.find_command(found.queue, command.id).await?.is_some();
             return Ok(if fired_before { Fired::Enqueued } else { Fired::Lost });
-        };
-        let command = NewCommand { id, ..due.schedule.template };
+        }
         let sequence = tx.reserve(found.queue, 1).await?;
         tx.enqueue_one(found.queue, command, sequence, false).await?;
         tx.commit().await?;

@@ -18,7 +18,7 @@ use super::Queue;
 use crate::{name, outbox, records};
 
 /// Every clause that the double can break.
-const CLAUSES: [&str; 51] = [
+const CLAUSES: [&str; 53] = [
     "QUEUE-ENQ-1",
     "QUEUE-ENQ-2",
     "QUEUE-ENQ-3",
@@ -39,6 +39,7 @@ const CLAUSES: [&str; 51] = [
     "QUEUE-EXTEND-1",
     "QUEUE-EXTEND-2",
     "QUEUE-EXTEND-3",
+    "QUEUE-EXTEND-4",
     "QUEUE-ACK-1",
     "QUEUE-ACK-2",
     "QUEUE-ACK-3",
@@ -69,6 +70,7 @@ const CLAUSES: [&str; 51] = [
     "QUEUE-SCHED-2",
     "QUEUE-SCHED-3",
     "QUEUE-SCHED-4",
+    "QUEUE-SCHED-5",
     "QUEUE-SWEEP-1",
 ];
 
@@ -202,23 +204,26 @@ impl CommandQueue for Broken {
     async fn extend(
         &self,
         queue: &QueueId,
-        lease: &LeaseToken,
+        leases: Vec<LeaseToken>,
         visibility: Ttl,
-    ) -> Result<Extended> {
+    ) -> Result<Vec<Result<Extended>>> {
         let visibility = if self.breaks("QUEUE-EXTEND-1") {
             Ttl::new(Duration::from_micros(1))?
         } else {
             visibility
         };
-        let mut answer = self.inner.extend(&self.queue(queue), lease, visibility).await;
-        if let (true, Ok(extended)) = (self.breaks("QUEUE-EXTEND-3"), &mut answer) {
-            extended.cancel_requested = false;
+        let mut answers = self.inner.extend(&self.queue(queue), leases, visibility).await?;
+        if self.breaks("QUEUE-EXTEND-4") {
+            let refused = answers.iter().position(Result::is_err);
+            answers.truncate(refused.map_or(answers.len(), |refused| refused + 1));
         }
-        if self.breaks("QUEUE-EXTEND-2") {
-            let lie = Extended { leased_until: Timestamp::MAX, cancel_requested: false };
-            answer = forgive(answer, lie);
-        }
-        answer
+        let lie = Extended { leased_until: Timestamp::MAX, cancel_requested: false };
+        let told = |answer: Result<Extended>| match (self.clause, answer) {
+            ("QUEUE-EXTEND-2", answer) => forgive(answer, lie),
+            ("QUEUE-EXTEND-3", Ok(told)) => Ok(Extended { cancel_requested: false, ..told }),
+            (_, answer) => answer,
+        };
+        Ok(answers.into_iter().map(told).collect())
     }
 
     async fn ack(
@@ -421,10 +426,13 @@ impl CommandQueue for Broken {
         queue: &QueueId,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        mut command: NewCommand,
         next_at: Option<Timestamp>,
     ) -> Result<Fired> {
-        let fired = self.inner.fire(&self.queue(queue), name, expected, id, next_at).await?;
+        if self.breaks("QUEUE-SCHED-5") {
+            command.headers = Value::Null;
+        }
+        let fired = self.inner.fire(&self.queue(queue), name, expected, command, next_at).await?;
         Ok(if self.breaks("QUEUE-SCHED-4") { Fired::Enqueued } else { fired })
     }
 

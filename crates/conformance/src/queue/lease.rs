@@ -9,8 +9,8 @@ use hexmem_ports::{
 };
 
 use super::{
-    Queue, ack, assert_dead_lease, command, failure, ids, payloads, push, queue, request, state,
-    take, take_one,
+    Queue, ack, assert_dead_lease, command, extend, failure, ids, payloads, push, queue, request,
+    state, take, take_one,
 };
 use crate::{name, other_tenant};
 
@@ -108,7 +108,7 @@ pub async fn queue_lease_5(rig: Queue) {
     assert_eq!(state(&rig, &q, past_id).await, Some(CommandState::Dead), "past from the start");
     push(&rig.store, &q, [held.clone()]).await;
     let running = take_one(&rig, &q).await;
-    rig.store.extend(&q, &running.lease, rig.ttl(50)).await.unwrap();
+    extend(&rig.store, &q, running.lease, rig.ttl(50)).await.unwrap();
     push(&rig.store, &q, [early.clone(), late.clone(), delayed.clone()]).await;
     rig.clock.advance(30).await;
     assert_eq!(payloads(&take(&rig, &rig.store, &q, 10).await), ["late"]);

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use hexmem_ports::rules::RetryPolicy;
 use hexmem_ports::{
-    Ack, CommandId, CommandQueue, CommandState, Enqueued, ErrorKind, Failure, LeaseRequest,
-    LeaseToken, Leased, Limit, NewCommand, QueueId, Result, Verdict, WhenIdle,
+    Ack, CommandId, CommandQueue, CommandState, Enqueued, ErrorKind, Extended, Failure,
+    LeaseRequest, LeaseToken, Leased, Limit, NewCommand, QueueId, Result, Ttl, Verdict, WhenIdle,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -95,6 +95,18 @@ async fn ack(store: &Store, queue: &QueueId, lease: LeaseToken, result: &str) ->
     answers.remove(0)
 }
 
+/// Extends one lease.
+async fn extend(
+    store: &Store,
+    queue: &QueueId,
+    lease: LeaseToken,
+    visibility: Ttl,
+) -> Result<Extended> {
+    let mut answers = store.extend(queue, vec![lease], visibility).await.unwrap();
+    assert_eq!(answers.len(), 1);
+    answers.remove(0)
+}
+
 fn failure(error: &str, verdict: Verdict) -> Failure {
     Failure { error: error.to_owned(), verdict }
 }
@@ -114,7 +126,7 @@ fn assert_stale<T: std::fmt::Debug>(answer: Result<T>) {
 /// Every way to present a lease is refused, and the command stays as it is.
 async fn assert_dead_lease(rig: &Queue, queue: &QueueId, lease: &LeaseToken) {
     let before = rig.store.view(queue, lease.command).await.unwrap();
-    assert_stale(rig.store.extend(queue, lease, rig.ttl(10)).await);
+    assert_stale(extend(&rig.store, queue, *lease, rig.ttl(10)).await);
     assert_stale(ack(&rig.store, queue, *lease, "late").await);
     assert_stale(rig.store.fail(queue, lease, failure("late", Verdict::Dead)).await);
     assert_stale(rig.store.release(queue, lease).await);
@@ -149,14 +161,14 @@ macro_rules! queue_suite {
             queue_enq_1, queue_enq_2, queue_enq_3, queue_enq_4, queue_enq_5, queue_enq_6: [Effects],
             queue_lease_1, queue_lease_2, queue_lease_3, queue_lease_4, queue_lease_5, queue_lease_6,
             queue_lease_7, queue_lease_8, queue_lease_9, queue_lease_10, queue_lease_11,
-            queue_extend_1, queue_extend_2, queue_extend_3,
+            queue_extend_1, queue_extend_2, queue_extend_3, queue_extend_4,
             queue_ack_1, queue_ack_2, queue_ack_3, queue_ack_4, queue_ack_5: [Effects],
             queue_fail_1, queue_fail_2, queue_fail_3, queue_fail_4,
             queue_release_1, queue_release_2, queue_release_3, queue_progress_1,
             queue_cancel_1, queue_cancel_2, queue_cancel_3, queue_view_1,
             queue_result_1, queue_result_2, queue_dead_1, queue_requeue_1, queue_purge_1,
             queue_stats_1: [ExactCounts], queue_list_1, queue_limits_1, queue_limits_2,
-            queue_sched_1, queue_sched_2, queue_sched_3, queue_sched_4, queue_sweep_1,
+            queue_sched_1, queue_sched_2, queue_sched_3, queue_sched_4, queue_sched_5, queue_sweep_1,
             rec_kind_1: [Records], rec_scan_1: [Records], rec_scan_2: [Records],
             rec_restore_1: [Records], rec_restore_2: [Records], rec_restore_3: [Records],
             rec_restore_4: [Records],

@@ -7,7 +7,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Queue, ack, assert_stale, bury, command, failure, payloads, push, queue, state, take, take_one,
+    Queue, ack, assert_stale, bury, command, extend, failure, payloads, push, queue, state, take,
+    take_one,
 };
 use crate::{name, other_tenant};
 
@@ -47,7 +48,7 @@ pub async fn queue_cancel_2(rig: Queue) {
         assert_eq!(rig.other.cancel(&q, one.id).await.unwrap(), CancelOutcome::Requested);
         assert_eq!(state(&rig, &q, one.id).await, Some(CommandState::Leased));
     }
-    let extended = rig.store.extend(&q, &leased[0].lease, rig.ttl(10)).await.unwrap();
+    let extended = extend(&rig.store, &q, leased[0].lease, rig.ttl(10)).await.unwrap();
     assert!(extended.cancel_requested);
     ack(&rig.store, &q, leased[0].lease, "yet").await.unwrap();
     assert_eq!(state(&rig, &q, leased[0].id).await, Some(CommandState::Completed));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use hexmem_ports::{
-    CommandId, Cursor, ErrorKind, Fired, Limit, NewCommand, QueueId, QueueLimits, Rate, Schedule,
-    Timestamp,
+    BYTES_LIMIT, CommandId, Cursor, ErrorKind, Fired, Limit, NewCommand, QueueId, QueueLimits,
+    Rate, Schedule, Timestamp,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -114,8 +114,7 @@ pub async fn queue_sched_2(rig: Queue) {
     assert!(!rig.other.delete_schedule(&q, &due.name).await.unwrap());
     assert_eq!(all(&rig, &q, 10).await, []);
     for version in [version, version + 1] {
-        let id = CommandId(Uuid::new_v4());
-        let fired = rig.store.fire(&q, &due.name, version, id, None).await.unwrap();
+        let fired = rig.store.fire(&q, &due.name, version, command(&rig, "s"), None).await.unwrap();
         assert_eq!(fired, Fired::Lost);
     }
     assert_eq!(take(&rig, &rig.store, &q, 10).await, []);
@@ -147,8 +146,9 @@ pub async fn queue_sched_4(rig: Queue) {
     let q = queue(&rig, "q");
     let now = rig.clock.now().await;
     let fire = |name: &str, version, id, next_at| {
+        let fired = NewCommand { id, ..schedule(&rig, name, None).template };
         let (store, q, name) = (rig.other.clone(), q.clone(), crate::name(name));
-        async move { store.fire(&q, &name, version, id, next_at).await.unwrap() }
+        async move { store.fire(&q, &name, version, fired, next_at).await.unwrap() }
     };
     let fresh = || CommandId(Uuid::new_v4());
     assert_eq!(fire("s", 1, fresh(), None).await, Fired::Lost, "no such schedule");
@@ -181,4 +181,27 @@ pub async fn queue_sched_4(rig: Queue) {
     assert_eq!(kept[0].next_at, None);
     rig.clock.advance(100).await;
     assert_eq!(fire("s", kept[0].version, fresh(), None).await, Fired::Lost);
+}
+
+/// `QUEUE-SCHED-5`
+pub async fn queue_sched_5(rig: Queue) {
+    let q = queue(&rig, "q");
+    let now = rig.clock.now().await;
+    let due = schedule(&rig, "s", Some(now));
+    let version = rig.store.put_schedule(&q, due.clone(), 0).await.unwrap();
+    let given = NewCommand { headers: json!({"at": "noon"}), ..command(&rig, "not the template") };
+    for bad in [
+        NewCommand { payload: vec![0; BYTES_LIMIT + 1], ..given.clone() },
+        NewCommand { headers: json!("\u{0}"), ..given.clone() },
+    ] {
+        let refused = rig.store.fire(&q, &due.name, version, bad, None).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(all(&rig, &q, 10).await, [Schedule { version, ..due.clone() }], "it stays");
+    assert_eq!(take(&rig, &rig.store, &q, 10).await, []);
+    let fired = rig.store.fire(&q, &due.name, version, given.clone(), None).await.unwrap();
+    assert_eq!(fired, Fired::Enqueued);
+    let leased = take(&rig, &rig.store, &q, 10).await;
+    assert_eq!(payloads(&leased), ["not the template"]);
+    assert_eq!((leased[0].id, &leased[0].headers), (given.id, &given.headers));
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Queue, ack, assert_dead_lease, assert_stale, command, failure, payloads, push, queue, state,
-    take, take_one,
+    Queue, ack, assert_dead_lease, assert_stale, command, extend, failure, payloads, push, queue,
+    state, take, take_one,
 };
 use crate::outbox::{drain, effect, effects_of};
 
@@ -24,14 +24,14 @@ pub async fn queue_extend_1(rig: Queue) {
     for _ in 0..3 {
         rig.clock.advance(8).await;
         let before = rig.clock.now().await;
-        let extended = rig.other.extend(&q, &leased.lease, rig.ttl(10)).await.unwrap();
+        let extended = extend(&rig.other, &q, leased.lease, rig.ttl(10)).await.unwrap();
         let after = rig.clock.now().await;
         assert!(extended.leased_until >= before.plus(rig.span(10)), "from now on");
         assert!(extended.leased_until <= after.plus(rig.span(10)));
         assert!(!extended.cancel_requested);
         assert_eq!(take(&rig, &rig.store, &q, 10).await, []);
     }
-    let shorter = rig.store.extend(&q, &leased.lease, rig.ttl(2)).await.unwrap();
+    let shorter = extend(&rig.store, &q, leased.lease, rig.ttl(2)).await.unwrap();
     let view = rig.store.view(&q, leased.id).await.unwrap().unwrap();
     assert_eq!(view.leased_until, Some(shorter.leased_until));
     rig.clock.advance(2).await;
@@ -50,14 +50,14 @@ pub async fn queue_extend_2(rig: Queue) {
     for lease in [forged, other_attempt, unknown] {
         assert_dead_lease(&rig, &q, &lease).await;
     }
-    assert_stale(rig.store.extend(&queue(&rig, "none"), &leased.lease, rig.ttl(1)).await);
+    assert_stale(extend(&rig.store, &queue(&rig, "none"), leased.lease, rig.ttl(1)).await);
     rig.clock.advance(10).await;
-    assert_stale(rig.store.extend(&q, &leased.lease, rig.ttl(10)).await);
+    assert_stale(extend(&rig.store, &q, leased.lease, rig.ttl(10)).await);
     assert_dead_lease(&rig, &q, &leased.lease).await;
     let again = take_one(&rig, &q).await;
     assert_dead_lease(&rig, &q, &leased.lease).await;
     ack(&rig.store, &q, again.lease, "").await.unwrap();
-    assert_stale(rig.store.extend(&q, &again.lease, rig.ttl(10)).await);
+    assert_stale(extend(&rig.store, &q, again.lease, rig.ttl(10)).await);
 }
 
 /// `QUEUE-EXTEND-3`
@@ -65,12 +65,38 @@ pub async fn queue_extend_3(rig: Queue) {
     let q = queue(&rig, "q");
     push(&rig.store, &q, [command(&rig, "a")]).await;
     let leased = take_one(&rig, &q).await;
-    let extended = rig.store.extend(&q, &leased.lease, rig.ttl(10)).await.unwrap();
+    let extended = extend(&rig.store, &q, leased.lease, rig.ttl(10)).await.unwrap();
     assert!(!extended.cancel_requested);
     assert_eq!(rig.other.cancel(&q, leased.id).await.unwrap(), CancelOutcome::Requested);
     for _ in 0..2 {
-        let extended = rig.store.extend(&q, &leased.lease, rig.ttl(10)).await.unwrap();
+        let extended = extend(&rig.store, &q, leased.lease, rig.ttl(10)).await.unwrap();
         assert!(extended.cancel_requested);
+    }
+}
+
+/// `QUEUE-EXTEND-4`
+pub async fn queue_extend_4(rig: Queue) {
+    let q = queue(&rig, "q");
+    assert!(rig.store.extend(&q, vec![], rig.ttl(10)).await.unwrap().is_empty());
+    push(&rig.store, &q, ["a", "b", "c"].map(|text| command(&rig, text))).await;
+    let held = take(&rig, &rig.store, &q, 3).await;
+    rig.clock.advance(8).await;
+    ack(&rig.store, &q, held[1].lease, "done").await.unwrap();
+    let leases = held.iter().map(|one| one.lease).collect();
+    let before = rig.clock.now().await;
+    let answers = rig.other.extend(&q, leases, rig.ttl(10)).await.unwrap();
+    assert_eq!(answers.len(), 3, "an answer for each");
+    for (i, answer) in answers.into_iter().enumerate() {
+        if i == 1 {
+            assert_stale(answer);
+        } else {
+            assert!(answer.unwrap().leased_until >= before.plus(rig.span(10)));
+        }
+    }
+    rig.clock.advance(8).await;
+    assert_eq!(take(&rig, &rig.store, &q, 10).await, [], "both are still held");
+    for one in [&held[0], &held[2]] {
+        ack(&rig.store, &q, one.lease, "").await.unwrap();
     }
 }
 
@@ -311,7 +337,7 @@ pub async fn queue_release_1(rig: Queue) {
         assert_eq!((leased.attempt, leased.lease.attempt), (1, 1), "it does not count");
         assert!(!old.contains(&leased.lease), "another token");
         rig.other.release(&q, &leased.lease).await.unwrap();
-        assert_stale(rig.store.extend(&q, &leased.lease, rig.ttl(10)).await);
+        assert_stale(extend(&rig.store, &q, leased.lease, rig.ttl(10)).await);
         assert_stale(ack(&rig.store, &q, leased.lease, "late").await);
         let view = rig.store.view(&q, leased.id).await.unwrap().unwrap();
         assert_eq!((view.state, view.attempts), (CommandState::Queued, 0));

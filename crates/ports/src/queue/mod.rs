@@ -64,18 +64,20 @@ pub trait CommandQueue: Send + Sync + 'static {
     /// - `QUEUE-LEASE-11`: other queues and tenants are untouched.
     async fn lease(&self, queue: &QueueId, request: LeaseRequest) -> Result<Vec<Leased>>;
 
-    /// Renews a lease for `visibility` from now: the heartbeat.
+    /// Renews leases for `visibility` from now: the heartbeat of all that a worker holds. Answers for each in
+    /// order.
     ///
     /// # Behavior
     /// - `QUEUE-EXTEND-1`: moves the end of the lease; the token stays.
     /// - `QUEUE-EXTEND-2`: a stale lease is `StaleLease`, also when nobody else holds the command yet.
     /// - `QUEUE-EXTEND-3`: tells that a cancel was asked for.
+    /// - `QUEUE-EXTEND-4`: a stale lease does not stop the others of the list; an empty list is an empty answer.
     async fn extend(
         &self,
         queue: &QueueId,
-        lease: &LeaseToken,
+        leases: Vec<LeaseToken>,
         visibility: Ttl,
-    ) -> Result<Extended>;
+    ) -> Result<Vec<Result<Extended>>>;
 
     /// Completes commands and stores their results; answers for each in order.
     ///
@@ -226,17 +228,19 @@ pub trait CommandQueue: Send + Sync + 'static {
         limit: Limit,
     ) -> Result<Page<Schedule>>;
 
-    /// Enqueues a schedule's command under `id` and moves its next time, in one step, where its version
-    /// is still `expected` and its time has come.
+    /// Enqueues `command` for a schedule and moves the schedule's next time, in one step, where its version is
+    /// still `expected` and its time has come. The caller makes the command from the template it read under that
+    /// version.
     ///
     /// # Behavior
     /// - `QUEUE-SCHED-4`: of N concurrent firings of one version exactly one enqueues; before its time it is `Lost`. A repeat with the id that fired is `Enqueued`.
+    /// - `QUEUE-SCHED-5`: the command is enqueued as given; an invalid one ([`NewCommand::check`]) is `Invalid`, and the schedule stays as it was.
     async fn fire(
         &self,
         queue: &QueueId,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        command: NewCommand,
         next_at: Option<Timestamp>,
     ) -> Result<Fired>;
 
@@ -269,10 +273,10 @@ impl<T: CommandQueue + ?Sized> CommandQueue for Arc<T> {
     async fn extend(
         &self,
         queue: &QueueId,
-        lease: &LeaseToken,
+        leases: Vec<LeaseToken>,
         visibility: Ttl,
-    ) -> Result<Extended> {
-        (**self).extend(queue, lease, visibility).await
+    ) -> Result<Vec<Result<Extended>>> {
+        (**self).extend(queue, leases, visibility).await
     }
     async fn ack(
         &self,
@@ -366,10 +370,10 @@ impl<T: CommandQueue + ?Sized> CommandQueue for Arc<T> {
         queue: &QueueId,
         name: &Name,
         expected: u64,
-        id: CommandId,
+        command: NewCommand,
         next_at: Option<Timestamp>,
     ) -> Result<Fired> {
-        (**self).fire(queue, name, expected, id, next_at).await
+        (**self).fire(queue, name, expected, command, next_at).await
     }
     async fn sweep(&self, limit: Limit) -> Result<u64> {
         (**self).sweep(limit).await

@@ -146,7 +146,7 @@ pub struct Schedule {
     pub next_at: Option<Timestamp>,
     /// Grows with each change.
     pub version: u64,
-    /// What is enqueued; the id in it is ignored.
+    /// What a firing enqueues, as the domain makes it for each; the id in it is ignored.
     pub template: NewCommand,
 }
 
