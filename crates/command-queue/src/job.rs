@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::channel::oneshot;
 use futures::future::Shared;
-use hexmem_ports::{CommandId, Error, ErrorKind, Leased, Result, Verdict};
+use hexmem_ports::{CommandId, Effect, Error, ErrorKind, Leased, Result, Verdict};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -63,12 +64,41 @@ pub type JobResult = std::result::Result<Option<Vec<u8>>, JobError>;
 /// One delivery. The worker renews its lease while the handler runs.
 #[derive(Debug, Clone)]
 pub struct Job {
-    pub(crate) leased: Leased,
-    pub(crate) commands: Commands,
-    pub(crate) cancelled: Shared<oneshot::Receiver<()>>,
+    leased: Leased,
+    commands: Commands,
+    cancelled: Shared<oneshot::Receiver<()>>,
+    pub(crate) effects: Effects,
+}
+
+/// Effects that a handler asked for; committed with its completion, or never.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Effects(Arc<Mutex<Vec<Effect>>>);
+
+impl Effects {
+    fn push(&self, effect: Effect) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Job {
+    pub(crate) fn new(
+        leased: Leased,
+        commands: Commands,
+        cancelled: Shared<oneshot::Receiver<()>>,
+    ) -> Self {
+        Self { leased, commands, cancelled, effects: Effects::default() }
+    }
+
+    /// Has `effect` committed in the same step as the completion of this command: what follows from it is done if and
+    /// only if it was completed, by this delivery. With [`Commands::effect`] the follow-up is another command.
+    pub fn then(&self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
     /// The command's id: the same for every delivery, so a good key of idempotence.
     pub fn id(&self) -> CommandId {
         self.leased.id

@@ -42,9 +42,15 @@
 mod commands;
 mod job;
 mod options;
+#[cfg(feature = "cron")]
+mod recurring;
+mod relay;
 mod worker;
 
 pub use commands::*;
 pub use job::*;
 pub use options::*;
+#[cfg(feature = "cron")]
+pub use recurring::*;
+pub use relay::*;
 pub use worker::*;

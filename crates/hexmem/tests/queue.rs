@@ -3,7 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -114,23 +114,129 @@ fn a_program_works_a_queue() {
     assert!(nobody.contains("no worker"), "{nobody}");
 }
 
+/// Starts a worker whose program says when it runs, and waits for that.
+fn working(folder: &Path, options: &[&str], program: &str) -> Child {
+    let arguments = [&["--json", "work", "jobs"], options, &["--", "sh", "-c", program]].concat();
+    let worker = start(folder, &arguments);
+    while !folder.join("started").exists() {
+        std::thread::yield_now();
+    }
+    worker
+}
+
+fn signal(worker: &Child, name: &str) {
+    let pid = worker.id().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+/// What a worker printed at its end.
+fn report(worker: Child) -> Value {
+    let output = worker.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Whether a process is there, by the number that it wrote down. A killed one that nobody has waited for yet is a
+/// zombie.
+fn is_alive(folder: &Path, file: &str) -> bool {
+    let pid = std::fs::read_to_string(folder.join(file)).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
+}
+
 #[test]
-fn ctrl_c_hands_back_what_runs() {
+fn a_stop_lets_programs_finish_and_a_second_one_hands_back() {
+    for name in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        document(at, &["queue", "push", "jobs", "x", "--max-attempts", "1"]);
+        let program = "touch started; while ! [ -e go ]; do sleep 0.01; done; echo done";
+        let worker = working(at, &[], program);
+        document(at, &["queue", "push", "jobs", "later"]);
+        signal(&worker, name);
+        std::fs::write(at.join("go"), "").unwrap();
+        let report = report(worker);
+        let counts = (&report["completed"], &report["handed_back"]);
+        assert_eq!(counts, (&json!(1), &json!(0)), "{name}");
+        assert_eq!(document(at, &["queue", "stats", "jobs"])["ready"], 1, "nothing new is begun");
+    }
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     document(at, &["queue", "push", "jobs", "x", "--max-attempts", "1"]);
-    // The program says when it runs, and would go on for a minute.
-    let program = "touch started; exec sleep 60";
-    let worker = start(at, &["--json", "work", "jobs", "--", "sh", "-c", program]);
-    while !at.join("started").exists() {
-        std::thread::yield_now();
-    }
-    let pid = worker.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let output = worker.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // A program that started another: both end.
+    let program = "sleep 60 & echo $! > child; touch started; wait";
+    let mut worker = working(at, &[], program);
+    signal(&worker, "-INT");
+    // It says that it heard the first one.
+    let mut heard = [0; 1];
+    worker.stderr.as_mut().unwrap().read_exact(&mut heard).unwrap();
+    signal(&worker, "-INT");
+    let report = report(worker);
     assert_eq!((&report["handed_back"], &report["completed"]), (&json!(1), &json!(0)));
+    assert!(!is_alive(at, "child"), "the group is ended");
     let again = document(at, &["queue", "lease", "jobs"]);
     assert_eq!(again[0]["attempt"], 1, "what is handed back does not count");
+}
+
+#[test]
+fn a_program_that_runs_too_long_is_ended_with_its_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    document(at, &["queue", "push", "jobs", "x", "--max-attempts", "1"]);
+    let program = "sleep 60 & echo $! > child; wait";
+    let work = ["work", "jobs", "--until-empty", "--timeout", "300ms", "--", "sh", "-c", program];
+    assert_eq!(document(at, &work)["dead"], 1);
+    assert!(!is_alive(at, "child"));
+    let dead = document(at, &["queue", "dead", "list", "jobs"]);
+    assert!(text(&dead[0], "last_error").contains("longer than 300ms"), "{dead}");
+}
+
+#[test]
+fn recurring_commands_are_added_listed_fired_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let add = ["queue", "cron", "add", "jobs", "nightly", "backup", "--line", "30 2 * * *"];
+    let add = [&add[..], &["--zone", "Europe/Berlin"]].concat();
+    let added = document(at, &add);
+    assert_eq!(text(&added, "rule"), "30 2 * * * Europe/Berlin");
+    assert_eq!(document(at, &add), added, "asked for twice, kept once");
+    document(at, &["queue", "cron", "add", "jobs", "often", "ping", "--every", "1ms"]);
+    let listed = document(at, &["queue", "cron", "list"]);
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    let next = document(at, &["queue", "cron", "next", "jobs", "nightly", "-n", "2"]);
+    assert_eq!((next.as_array().unwrap().len(), &next[0]), (2, &added["next_at"]));
+
+    // Its time has long come, and comes all the time: the latest fires, once.
+    assert_eq!(document(at, &["queue", "cron", "run", "--once"])["fired"], 1);
+    let leased = document(at, &["queue", "lease", "jobs"]);
+    assert_eq!(text(&leased[0], "payload"), "ping");
+    assert_eq!(text(&leased[0]["headers"]["schedule"], "name"), "often");
+    document(at, &["queue", "cron", "remove", "jobs", "often"]);
+    let gone = failed(at, &["queue", "cron", "remove", "jobs", "often"], 1);
+    assert!(gone.contains("no recurring"), "{gone}");
+    failed(at, &["queue", "cron", "next", "jobs", "often"], 1);
+    let leap = document(at, &["queue", "cron", "next", "--line", "0 0 29 2 *", "-n", "1"]);
+    assert!(leap[0].as_str().unwrap().contains("-02-29T00:00"), "{leap}");
+
+    let bad = ["queue", "cron", "add", "jobs", "bad", "x"];
+    for (line, zone, why) in [
+        ("0 0 30 2 *", "UTC", "can never fire"),
+        ("0 25 * * *", "UTC", "hour"),
+        ("* * *", "UTC", "five fields"),
+        ("@daily", "Mars/Olympus", "time zone"),
+    ] {
+        let said = failed(at, &[&bad[..], &["--line", line, "--zone", zone]].concat(), 2);
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    for wrong in [
+        &[][..],
+        &["--line", "@daily", "--every", "1s"],
+        &["--every", "1s", "--zone", "UTC"],
+        &["--every", "0s"],
+        &["--line", "@daily", "--missed", "all:0"],
+    ] {
+        failed(at, &[&bad[..], wrong].concat(), 2);
+    }
+    assert_eq!(document(at, &["queue", "cron", "list"]).as_array().unwrap().len(), 1, "unchanged");
 }

@@ -4,7 +4,7 @@ use crate::arch::model::{Model, Role, Violation};
 use crate::workspace::{Dependency, Kind, Package};
 
 /// What a domain, and an adapter that only decorates, may use beside `ports`. No I/O, no runtime, no clock.
-const PURE: [&str; 37] = [
+const PURE: [&str; 38] = [
     "async-stream",
     "async-trait",
     "base64",
@@ -21,6 +21,7 @@ const PURE: [&str; 37] = [
     "http",
     "indexmap",
     "itertools",
+    "jiff",
     "memchr",
     "mockall",
     "moka",

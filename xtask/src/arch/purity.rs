@@ -3,7 +3,7 @@
 use crate::arch::model::{Model, Role, Violation};
 
 /// What a domain's code may not say, and what it says instead.
-const IMPURE: [(&str, &str); 14] = [
+const IMPURE: [(&str, &str); 16] = [
     ("std::env", "take the value as an argument; composition reads the environment"),
     ("std::fs", "put a port before it; adapters touch files"),
     ("std::net", "put a port before it; adapters talk to servers"),
@@ -16,6 +16,8 @@ const IMPURE: [(&str, &str); 14] = [
     ("SystemTime::now", "time is a port: take an Arc<dyn Clock>"),
     ("Instant::now", "time is a port: take an Arc<dyn Clock>"),
     ("Utc::now", "time is a port: take an Arc<dyn Clock>"),
+    ("Zoned::now", "time is a port: take an Arc<dyn Clock>"),
+    ("Timestamp::now", "time is a port: take an Arc<dyn Clock>"),
     ("now_utc", "time is a port: take an Arc<dyn Clock>"),
     ("now_v7", "it reads the wall clock: build the id from the Clock's time"),
 ];

@@ -59,11 +59,14 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   hexmem work jobs -- jq .n                 payload on standard input, result from standard output
   hexmem work jobs --concurrency 4 --visibility 2m -- ./summarise
+  hexmem work jobs --timeout 5m --grace 30s -- ./handle.sh
   hexmem work jobs --until-empty -- cat
 
 Exit 0 completes the command with what the program printed. Exit 65 sends it to the dead letters; any other
-failure is tried again after the command's backoff. HEXMEM_COMMAND_ID, HEXMEM_ATTEMPT and HEXMEM_QUEUE are set.
-Commands are delivered at least once: a program may see one again, under the same id. Ctrl-C hands back what runs.")]
+failure is tried again after the command's backoff, the end of its standard error kept with it. HEXMEM_COMMAND_ID,
+HEXMEM_ATTEMPT and HEXMEM_QUEUE are set. Commands are delivered at least once: a program may see one again, under
+the same id. Ctrl-C (or SIGTERM) takes nothing new and lets programs finish; a second one ends them, with all that
+they started, and hands their commands back. Recurring commands of the queue fire while it works.")]
     Work(queue::WorkArgs),
     /// Check the stores: do they open, answer, and look well?
     Doctor,

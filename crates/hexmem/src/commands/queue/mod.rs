@@ -1,5 +1,6 @@
 //! `hexmem queue ...`
 
+mod cron;
 mod dead;
 mod push;
 mod work;
@@ -124,6 +125,9 @@ pub(crate) enum Command {
     /// Commands that failed for good
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Recurring commands
+    #[command(subcommand)]
+    Cron(cron::Command),
     /// Show or set what leases keep to
     #[command(after_help = "Examples:
   hexmem queue limits jobs                                 shows them
@@ -347,6 +351,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
             done(context, &json!(names), &text)
         }
         Command::Dead(command) => dead::run(context, command).await,
+        Command::Cron(command) => cron::run(context, command).await,
         Command::Limits { queue, max_in_flight, rate, none } => {
             let commands = open(context, &queue).await?;
             if none || max_in_flight.is_some() || rate.is_some() {

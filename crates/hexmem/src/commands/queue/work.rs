@@ -6,7 +6,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use hexmem_command_queue::{
-    Commands, Job, JobError, JobResult, WhenCancelled, WhenStopping, Worker, WorkerOptions,
+    Commands, Job, JobError, JobResult, Scheduler, WhenCancelled, WhenStopping, Worker,
+    WorkerOptions,
 };
 use hexmem_ports::{BYTES_LIMIT, Limit, Name, Result, Ttl};
 use serde_json::json;
@@ -33,12 +34,18 @@ pub(crate) struct Args {
     /// How long a command is held without a sign of life; renewed while the program runs
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = arguments::ttl)]
     visibility: Ttl,
-    /// On Ctrl-C let the programs finish for this long before they are ended and handed back [default: at once]
+    /// How long a program may run; then it is ended with all that it started, and the attempt has failed
+    #[arg(long, value_name = "SPAN", value_parser = arguments::ttl)]
+    timeout: Option<Ttl>,
+    /// After Ctrl-C let the programs finish for no longer than this [default: as long as they need]
     #[arg(long, value_name = "SPAN", value_parser = arguments::ttl)]
     grace: Option<Ttl>,
     /// End when nothing is left to do, instead of waiting for more
     #[arg(long)]
     until_empty: bool,
+    /// Leave the recurring commands of the queue to others
+    #[arg(long)]
+    no_cron: bool,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     program: Vec<OsString>,
@@ -53,20 +60,33 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         concurrency: args.concurrency,
         visibility: args.visibility,
         wait: Duration::from_millis(500),
-        when_stopping: args.grace.map_or(WhenStopping::HandBack, grace),
+        timeout: args.timeout,
+        when_stopping: args.grace.map_or(WhenStopping::Finish, grace),
         when_cancelled: WhenCancelled::Drop,
     };
+    let (once, twice) = (asked_to_stop(1), asked_to_stop(2));
     let stop = async {
         tokio::select! {
-            // Without a signal handler the worker goes on until it is killed: leases run out then.
-            Ok(()) = tokio::signal::ctrl_c() => {}
-            () = terminated() => {}
+            () = once => {
+                crate::output::remark("no new commands; finishing what runs (again: hand back)");
+            }
             () = emptied(&commands), if args.until_empty => {}
         }
     };
     let queue = args.queue.to_string();
     let handler = |job| execute(job, &queue, &args.program);
-    let report = Worker::new(commands.clone(), options).run(handler, stop).await?;
+    let worker = Worker::new(commands.clone(), options);
+    let work = worker.run_until(handler, stop, twice);
+    let report = if args.no_cron {
+        work.await?
+    } else {
+        // Recurring commands fire as long as the worker works; each time fires once, whoever does it.
+        let scheduler = Scheduler::new(vec![commands.clone()]);
+        tokio::select! {
+            report = work => report?,
+            Err(error) = scheduler.run(std::future::pending()) => return Err(error),
+        }
+    };
     let document = json!({
         "completed": report.completed, "retried": report.retried, "dead": report.dead,
         "cancelled": report.cancelled, "lost": report.lost, "handed_back": report.handed_back,
@@ -85,15 +105,29 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Ends when the process is asked to terminate, as service managers do. Where that cannot be heard, never.
-async fn terminated() {
+/// Ends when the process has been asked to stop so many times from now on, by Ctrl-C or, as service managers do, by
+/// SIGTERM. Where that cannot be heard it never ends: the worker goes on until it is killed, and its leases run out.
+pub(super) fn asked_to_stop(times: u32) -> impl Future<Output = ()> {
     #[cfg(unix)]
-    if let Ok(mut asked) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
-        asked.recv().await;
-        return;
+    let mut streams = {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok())
+    };
+    async move {
+        for _ in 0..times {
+            #[cfg(unix)]
+            if let Some((interrupt, terminate)) = &mut streams {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                continue;
+            }
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
-    std::future::pending().await
 }
 
 /// The program and all that it started, ended when this is dropped.
