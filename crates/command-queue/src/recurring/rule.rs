@@ -150,8 +150,7 @@ fn next_by_line(line: &Line, zone: &TimeZone, after: Timestamp) -> Option<Timest
     let local = zone.to_datetime(jiff::Timestamp::from_microsecond(after.as_micros()).ok()?);
     // A time of the day before may have been moved into this one.
     let first = local.date().yesterday().unwrap_or(local.date());
-    let mut days = line.days_within(first, CALENDAR_CYCLE + 2);
-    while let Some(date) = days.next() {
+    for date in line.days_within(first, CALENDAR_CYCLE + 2) {
         let Some(found) = first_of_day(line, zone, date, after) else { continue };
         // And a time of this day may have been moved behind one of the next.
         let tomorrow = date.tomorrow().ok().filter(|date| line.names_date(*date));
