@@ -36,25 +36,31 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The program's arguments as the parser takes them. `--data` is the data folder everywhere, and where a node or
-/// edge is added it is also what scripts call the attributes: there, JSON after `--data` means `--attributes`.
+/// Where `--data` with JSON after it means another option: a group of commands, its commands, the option.
+const JSON_DATA: [(&str, &[&str], &str); 2] =
+    [("graph", &["add-node", "add-edge"], "--attributes"), ("session", &["create"], "--value")];
+
+/// The program's arguments as the parser takes them. `--data` is the data folder everywhere, and where a node, an edge
+/// or a session is made it is also what scripts call what is kept with it: there, JSON after `--data` means that.
 pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut taken: Vec<OsString> = Vec::new();
-    let mut adds = false;
+    let mut means = None;
     for argument in given {
         let text = argument.to_str().unwrap_or_default();
-        if adds {
+        if let Some(option) = means {
             let follows = taken.last_mut().filter(|last| *last == "--data");
             if let Some(last) = follows.filter(|_| is_json(text)) {
-                *last = "--attributes".into();
+                *last = OsString::from(option);
             } else if let Some(value) = text.strip_prefix("--data=").filter(|value| is_json(value))
             {
-                taken.push(format!("--attributes={value}").into());
+                taken.push(format!("{option}={value}").into());
                 continue;
             }
         }
-        let after_graph = taken.iter().any(|earlier| earlier == "graph");
-        adds |= after_graph && matches!(text, "add-node" | "add-edge");
+        let here = JSON_DATA.iter().find(|(group, commands, _)| {
+            commands.contains(&text) && taken.iter().any(|earlier| earlier == group)
+        });
+        means = means.or(here.map(|(_, _, option)| *option));
         taken.push(argument);
     }
     taken
@@ -99,6 +105,9 @@ mod tests {
             ),
             ("hexmem graph add-node n --data D", "hexmem graph add-node n --data D"),
             ("hexmem --data {} graph add-node n", "hexmem --data {} graph add-node n"),
+            ("hexmem session create --data {}", "hexmem session create --value {}"),
+            ("hexmem session create --data D", "hexmem session create --data D"),
+            ("hexmem session list --data {}", "hexmem session list --data {}"),
             ("hexmem graph stats --data {}", "hexmem graph stats --data {}"),
         ] {
             assert_eq!(read(given), means);

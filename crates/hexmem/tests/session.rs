@@ -165,3 +165,61 @@ fn a_cap_holds_among_processes_and_one_of_them_rotates() {
     assert_eq!(at_once(vec!["create", "--max", "3"]), 6);
     assert_eq!(document(at, &["list"]).as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn what_is_kept_is_merged_replaced_and_never_overwritten_unseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let created = document(at, &["create", "--data", r#"{"role":"user","cart":[1]}"#]);
+    let token = created["token"].as_str().unwrap();
+    let merged = document(at, &["update", token, r#"{"role":"admin","cart":null}"#]);
+    assert_eq!(
+        (&merged["data"], &merged["version"]),
+        (&serde_json::json!({ "role": "admin" }), &2.into())
+    );
+    let replaced = document(at, &["update", token, "[1]", "--replace", "--if-version", "2"]);
+    assert_eq!((&replaced["data"], &replaced["version"]), (&serde_json::json!([1]), &3.into()));
+    let said = failed(at, &["update", token, "{}", "--if-version", "2"], 1);
+    assert!(said.contains("was changed"), "{said}");
+    failed(at, &["update", token, "{"], 2);
+    failed(at, &["update", created["id"].as_str().unwrap(), "{}"], 1);
+    assert_eq!(document(at, &["show", token])["version"], 3);
+    // Eight at once: none is lost.
+    let updates: Vec<_> = (0..8)
+        .map(|n| {
+            let patch = format!(r#"{{"k{n}":{n}}}"#);
+            let mut update = Command::new(env!("CARGO_BIN_EXE_hexmem"));
+            update.current_dir(at).args(["session", "update", token, &patch]);
+            update.stdout(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut update in updates {
+        assert!(update.wait().unwrap().success());
+    }
+    assert_eq!(document(at, &["show", token])["data"].as_object().unwrap().len(), 8);
+}
+
+#[test]
+fn agents_at_work_for_each_other_are_listed_and_ended_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let root =
+        document(at, &["create", "--user", "lead", "--service", "planner", "--cluster", "prod"]);
+    let token = root["token"].as_str().unwrap();
+    let child = document(at, &["create", "--user", "worker", "--parent", token]);
+    let (child, id) = (child["token"].as_str().unwrap(), root["id"].as_str().unwrap());
+    document(at, &["create", "--user", "worker", "--parent", child]);
+    let chain = document(at, &["list", "--chain", child]);
+    let depths: Vec<_> =
+        chain.as_array().unwrap().iter().map(|link| link["depth"].as_u64().unwrap()).collect();
+    assert_eq!(depths, [0, 1, 2]);
+    assert_eq!((&chain[1]["parent"], &chain[1]["cluster"]), (&root["id"], &"prod".into()));
+    assert!(done(at, &["list", "--chain", id, "--user", "lead"]).contains("\n    "), "indented");
+    assert_eq!(document(at, &["count"])["live"], 3);
+    failed(at, &["create", "--parent", "0193a8f2-5c1e-7d40-9b57-5a2f4de1c001"], 1);
+    failed(at, &["revoke", "--all", "--chain"], 2);
+    failed(at, &["list", "--chain", id, "--cluster", "prod"], 2);
+    assert_eq!(document(at, &["revoke", "--chain", token])["revoked"], 3);
+    assert_eq!(document(at, &["count"])["live"], 0);
+    assert_eq!(document(at, &["sweep"])["swept"], 0, "kept for a week");
+}
