@@ -58,3 +58,8 @@ pub use policy::{GRACE_LIMIT, Policy, Reuse};
 pub use service::{AuthHash, Authenticated, Issued, Link, Rotation, Sessions, Start, is_anonymous};
 pub use token::{TOKEN_BYTES, Token};
 pub use watch::{End, Event, Refusal, Watch};
+
+/// The guide, so that what it shows is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sessions.md")]
+struct Guide;

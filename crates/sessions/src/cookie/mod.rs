@@ -11,11 +11,11 @@ use crate::{TOKEN_BYTES, Token};
 
 pub use read::Presented;
 
-/// What browsers keep of a cookie, in bytes of name and value (RFC 6265bis, section 5.7).
+/// What browsers keep of a cookie, in bytes of name and value (RFC 6265bis, section 5.6).
 const PAIR_LIMIT: usize = 4_096;
 /// What browsers keep of an attribute, in bytes (the same section).
 const ATTRIBUTE_LIMIT: usize = 1_024;
-/// The longest that browsers keep a cookie (section 4.1.2.2): 400 days.
+/// The longest that browsers keep a cookie (section 5.5): 400 days.
 const AGE_LIMIT: u64 = 400 * 86_400;
 
 /// Which requests of other sites carry the cookie.
