@@ -5,18 +5,24 @@
 
 mod budget;
 mod components;
+mod cost;
+mod meeting;
 mod project;
 mod projection;
 mod rank;
 mod recall;
 mod scored;
+mod search;
 mod visit;
 
 pub use budget::{Account, Budget, Cut, CutBy, Meter, Rendered, Spent, TokenCounter};
 pub use components::Groups;
+pub use cost::Cost;
+pub(crate) use meeting::{Meeting, Side};
 pub(crate) use projection::Link;
 pub use projection::{Projection, ProjectionQuery, Weights};
 pub use rank::{RankOptions, Ranking, Seed};
 pub use recall::{Recall, RecallQuery, Recalled, SeedsShown};
 pub use scored::Scored;
+pub(crate) use search::{Hop, Search, Walk, Way};
 pub use visit::{EdgeReference, EdgeReferences, Edges, Neighbors};

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use assert::{Asserted, Outcome};
 pub use end::{Ended, Removed, Which};
 pub use interactions::{Interaction, UserPattern, topic_node, user_node};
-pub use path::{Cost, Path, PathQuery};
+pub use path::{Path, PathQuery};
 pub use read::Elements;
 
 use crate::Vocabulary;

@@ -1,11 +1,12 @@
-//! Shortest paths, level by level over the store.
+//! Paths in a store.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use hexmem_ports::{AsOf, Direction, Edge, EdgeFilter, Error, Limit, Name, Result};
+use hexmem_ports::{AsOf, Direction, Edge, EdgeFilter, EdgeId, Error, Limit, Name, Result};
 use serde::Serialize;
 
-use super::GraphMemory;
+use super::{GraphMemory, Race};
+use crate::algorithms::{Cost, Meeting, ProjectionQuery, Search, Side, Way, Weights};
 
 /// The most nodes that a search over the store visits.
 const VISIT_LIMIT: usize = 1_000_000;
@@ -13,28 +14,8 @@ const VISIT_LIMIT: usize = 1_000_000;
 /// How many nodes of one level are asked for at once.
 const FRONTIER: usize = 256;
 
-/// What a step along an edge costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cost {
-    /// 1: the path of the fewest edges.
-    #[default]
-    Hops,
-    /// The edge's weight, read as a distance; a negative one is `Invalid`.
-    Weight,
-    /// 1 / weight: the weight is read as a strength; edges of weight 0 or less are not followed.
-    Strength,
-}
-
-impl Cost {
-    /// The cost of an edge of this weight; `None`: not to be followed.
-    pub(crate) fn of(self, weight: f64) -> Option<f64> {
-        match self {
-            Self::Hops => Some(1.0),
-            Self::Weight => Some(weight),
-            Self::Strength => (weight > 0.0).then(|| weight.recip()),
-        }
-    }
-}
+/// Rows of one page.
+const PAGE: u32 = 1_000;
 
 /// A question for the cheapest path.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +28,8 @@ pub struct PathQuery {
     pub direction: Direction,
     /// Only edges of these relations; empty: any.
     pub relations: Vec<Name>,
+    /// Only over nodes of these types, the ends aside; empty: any.
+    pub kinds: Vec<Name>,
     /// Only edges of at least this weight.
     pub min_weight: Option<f64>,
     /// Which facts.
@@ -63,6 +46,7 @@ impl PathQuery {
             to,
             direction: Direction::Both,
             relations: Vec::new(),
+            kinds: Vec::new(),
             min_weight: None,
             as_of: AsOf::default(),
             cost: Cost::Hops,
@@ -82,26 +66,111 @@ pub struct Path {
 }
 
 impl GraphMemory {
-    /// The cheapest path, `None` when there is none. Hops are searched in the store, level by level, also in
-    /// the past (`known`); at most a million nodes are visited. Weighted paths load the graph. An end that does
-    /// not exist has no paths.
+    /// The cheapest path, `None` when there is none or an end does not exist. Of equally cheap ones that of the
+    /// fewest edges, then that whose ids come first.
+    ///
+    /// Hops are searched in the store, level by level from both ends; more than a million nodes visited are
+    /// `Invalid`. Other costs read the part of the graph that the query allows
+    /// ([`project`](Self::project)). Both see the past (`known`) too.
     pub async fn path(&self, query: &PathQuery) -> Result<Option<Path>> {
-        if query.cost != Cost::Hops {
-            return self.load().await?.path(query);
+        let mut race = Race::new("graph.path");
+        loop {
+            let found = if query.cost == Cost::Hops {
+                self.meet(query).await?.map(|(nodes, edges)| {
+                    let cost = edges.len() as f64;
+                    (nodes, edges, cost)
+                })
+            } else {
+                self.ways(query, 1).await?.into_iter().next()
+            };
+            let Some(found) = found else { return Ok(None) };
+            match self.with_edges(query, found).await? {
+                Some(path) => return Ok(Some(path)),
+                // An edge on the way ended after it was found.
+                None => race.lost(&self.graph)?,
+            }
         }
+    }
+
+    /// The cheapest paths that visit no node twice, cheapest first, at most `count`. Two of them differ in their
+    /// nodes; between two nodes the cheapest edge speaks. Reads the part of the graph that the query allows.
+    pub async fn paths(&self, query: &PathQuery, count: Limit) -> Result<Vec<Path>> {
+        let mut race = Race::new("graph.path");
+        'again: loop {
+            let mut paths = Vec::new();
+            for found in self.ways(query, count.as_usize()).await? {
+                match self.with_edges(query, found).await? {
+                    Some(path) => paths.push(path),
+                    None => {
+                        race.lost(&self.graph)?;
+                        continue 'again;
+                    }
+                }
+            }
+            return Ok(paths);
+        }
+    }
+
+    /// The cheapest ways over what the query allows.
+    async fn ways(
+        &self,
+        query: &PathQuery,
+        count: usize,
+    ) -> Result<Vec<(Vec<Name>, Vec<EdgeId>, f64)>> {
+        let part = ProjectionQuery {
+            direction: query.direction,
+            relations: query.relations.clone(),
+            kinds: query.kinds.clone(),
+            min_weight: query.min_weight,
+            as_of: query.as_of,
+            weights: Weights::Edge,
+        };
+        let ends = [query.from.clone(), query.to.clone()];
+        let graph = self.project_with(&part, &ends).await?;
+        let place = |id| graph.place(id).and_then(|place| u32::try_from(place).ok());
+        let (Some(from), Some(to)) = (place(&query.from), place(&query.to)) else {
+            return Ok(Vec::new());
+        };
+        let search = Search { walk: &graph, cost: query.cost, from, to };
+        let id = |node: &u32| graph.ids()[*node as usize].clone();
+        let shown = |way: Way| {
+            let cost = way.cost();
+            (way.nodes.iter().map(id).collect(), way.edges, cost)
+        };
+        Ok(search.several(count)?.into_iter().map(shown).collect())
+    }
+
+    /// A way with its edges. `None` when one of them is seen no longer.
+    async fn with_edges(
+        &self,
+        query: &PathQuery,
+        (nodes, ids, cost): (Vec<Name>, Vec<EdgeId>, f64),
+    ) -> Result<Option<Path>> {
+        let mut edges = Vec::with_capacity(ids.len());
+        for part in ids.chunks(FRONTIER) {
+            edges.extend(self.store.edges(&self.graph, part, query.as_of).await?);
+        }
+        let edges: Option<Vec<Edge>> = edges.into_iter().collect();
+        Ok(edges.map(|edges| Path { nodes, edges, cost }))
+    }
+
+    /// The way of the fewest edges, level by level from both ends.
+    async fn meet(&self, query: &PathQuery) -> Result<Option<(Vec<Name>, Vec<EdgeId>)>> {
         let ends = [query.from.clone(), query.to.clone()];
         let found = self.store.nodes(&self.graph, &ends, query.as_of).await?;
         if found.iter().any(Option::is_none) {
             return Ok(None);
         }
-        let mut came_by: HashMap<Name, Option<Edge>> = HashMap::from([(query.from.clone(), None)]);
-        let mut level = vec![query.from.clone()];
-        while !level.is_empty() && !came_by.contains_key(&query.to) {
-            let mut next = Vec::new();
+        let mut meeting = Meeting::new(query.from.clone(), query.to.clone());
+        while let Some((side, level)) = meeting.level() {
             for part in level.chunks(FRONTIER) {
-                self.step(query, part, &mut came_by, &mut next).await?;
+                self.step(query, side, part, &mut meeting).await?;
             }
-            if came_by.len() > VISIT_LIMIT {
+            if !query.kinds.is_empty() {
+                self.keep_kinds(query, side, &mut meeting).await?;
+            }
+            meeting.close(side);
+            if meeting.reached() > VISIT_LIMIT {
                 return Err(Error::invalid(
                     "graph.path",
                     format!(
@@ -109,33 +178,37 @@ impl GraphMemory {
                     ),
                 ));
             }
-            level = next;
         }
-        Ok(trace(query, &came_by))
+        Ok(meeting.way())
     }
 
-    /// Enters every new node that one edge leads to from `part`.
+    /// Offers every edge that leads on from `part`.
     async fn step(
         &self,
         query: &PathQuery,
+        side: Side,
         part: &[Name],
-        came_by: &mut HashMap<Name, Option<Edge>>,
-        next: &mut Vec<Name>,
+        meeting: &mut Meeting<Name>,
     ) -> Result<()> {
+        let direction = match (query.direction, side) {
+            (Direction::Out, Side::Start) | (Direction::In, Side::Goal) => Direction::Out,
+            (Direction::In, Side::Start) | (Direction::Out, Side::Goal) => Direction::In,
+            (Direction::Both, _) => Direction::Both,
+        };
         let filter = EdgeFilter {
-            at: Some((part.to_vec(), query.direction)),
+            at: Some((part.to_vec(), direction)),
             relations: query.relations.clone(),
             min_weight: query.min_weight,
             ..EdgeFilter::default()
         };
         let here_now: HashSet<&Name> = part.iter().collect();
-        let limit = Limit::new(1_000)?;
+        let limit = Limit::new(PAGE)?;
         let mut cursor = None;
         loop {
             let page =
                 self.store.find_edges(&self.graph, &filter, query.as_of, cursor, limit).await?;
             for edge in page.items {
-                let (out, back) = match query.direction {
+                let (out, back) = match direction {
                     Direction::Out => (true, false),
                     Direction::In => (false, true),
                     Direction::Both => (true, true),
@@ -144,9 +217,8 @@ impl GraphMemory {
                 for (here, there, may) in
                     [(&edge.src, &edge.dst, out), (&edge.dst, &edge.src, back)]
                 {
-                    if may && !came_by.contains_key(there) && here_now.contains(here) {
-                        next.push(there.clone());
-                        came_by.insert(there.clone(), Some(edge.clone()));
+                    if may && here_now.contains(here) && meeting.is_new(side, there) {
+                        meeting.offer(side, here, edge.id, there.clone());
                     }
                 }
             }
@@ -156,21 +228,22 @@ impl GraphMemory {
             }
         }
     }
-}
 
-/// The way back from the end, turned round.
-fn trace(query: &PathQuery, came_by: &HashMap<Name, Option<Edge>>) -> Option<Path> {
-    let mut nodes = vec![query.to.clone()];
-    let mut edges = Vec::new();
-    let mut here = &query.to;
-    while let Some(edge) = came_by.get(here)? {
-        // The edge entered `here`: its other end is where it came from (a self loop enters nothing new).
-        here = if edge.dst == *here { &edge.src } else { &edge.dst };
-        nodes.push(here.clone());
-        edges.push(edge.clone());
+    /// Leaves out nodes of other types than the query's.
+    async fn keep_kinds(
+        &self,
+        query: &PathQuery,
+        side: Side,
+        meeting: &mut Meeting<Name>,
+    ) -> Result<()> {
+        let found = meeting.found(side);
+        let mut kept: HashSet<Name> = [query.from.clone(), query.to.clone()].into();
+        for part in found.chunks(FRONTIER) {
+            let nodes = self.store.nodes(&self.graph, part, query.as_of).await?;
+            let fit = nodes.into_iter().flatten().filter(|node| query.kinds.contains(&node.kind));
+            kept.extend(fit.map(|node| node.id));
+        }
+        meeting.retain(side, |node| kept.contains(node));
+        Ok(())
     }
-    nodes.reverse();
-    edges.reverse();
-    let cost = edges.iter().map(|_| 1.0).sum();
-    Some(Path { nodes, edges, cost })
 }

@@ -1,101 +1,177 @@
-//! Shortest paths with petgraph.
+//! Paths in a loaded graph.
 
-use std::cell::Cell;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
-use hexmem_ports::{Direction, Edge, EdgeId, Error, Name, Result};
-use petgraph::algo::astar;
-use petgraph::stable_graph::{EdgeIndex, NodeIndex};
-use petgraph::visit::{EdgeFiltered, EdgeRef, IntoEdges, Reversed, UndirectedAdaptor, Visitable};
+use hexmem_ports::{Direction, Edge, EdgeId, Error, Limit, Name, Result};
+use petgraph::Direction as Along;
+use petgraph::stable_graph::NodeIndex;
+use petgraph::visit::EdgeRef;
 
 use super::Mirror;
 use super::query::{Follow, ways};
-use super::slots::EdgeSlot;
+use crate::algorithms::{Hop, Meeting, Search, Side, Walk};
 use crate::{Cost, Path, PathQuery};
 
 impl Mirror {
-    /// The cheapest path, `None` when there is none or an end does not exist. Among parallel edges the cheapest,
-    /// then the smallest id.
+    /// The cheapest path, `None` when there is none or an end does not exist. Of equally cheap ones that of the
+    /// fewest edges, then that whose ids come first. Hops are searched from both ends.
     pub fn path(&self, query: &PathQuery) -> Result<Option<Path>> {
-        let at = self.instant("graph.path", query.as_of)?;
-        let ends = (self.nodes.get(query.from.as_str()), self.nodes.get(query.to.as_str()));
-        let (Some(from), Some(to)) = ends else { return Ok(None) };
-        let rule = self.follow_rule(at, &query.relations, query.min_weight);
-        let allows = |slot: &EdgeSlot| rule.allows(slot) && query.cost.of(slot.weight).is_some();
-        let open = EdgeFiltered::from_fn(&self.graph, |edge| allows(edge.weight()));
-        let search = Search { from: *from, to: *to, cost: query.cost, negative: Cell::new(None) };
-        let found = match query.direction {
-            Direction::Out => search.run(&open),
-            Direction::In => search.run(Reversed(&open)),
-            Direction::Both => search.run(UndirectedAdaptor(&open)),
+        let Some(walk) = Filtered::of(self, query)? else { return Ok(None) };
+        let path = if query.cost == Cost::Hops {
+            walk.meet().map(|(nodes, edges)| (nodes, edges, None))
+        } else {
+            let way = walk.search(query.cost).one()?;
+            way.map(|way| (way.nodes.clone(), way.edges.clone(), Some(way.cost())))
         };
-        if let Some(edge) = search.negative.get() {
-            return Err(Error::invalid(
-                "graph.path",
-                "an edge has a negative weight, which is no distance; count hops, or set a floor for weights",
-            )
-            .with("edge", edge));
-        }
-        let Some((cost, steps)) = found else { return Ok(None) };
-        let edges: Vec<Edge> = steps
-            .windows(2)
-            .filter_map(|pair| self.cheapest(pair[0], pair[1], query, &rule))
-            .filter_map(|index| self.edge_at(index))
-            .collect();
-        let nodes: Vec<Name> =
-            steps.iter().filter_map(|index| Name::new(self.id_of(*index)).ok()).collect();
-        Ok(Some(Path { nodes, edges, cost }))
+        path.map(|(nodes, edges, cost)| self.shown(&nodes, &edges, cost)).transpose()
     }
 
-    /// The cheapest allowed edge from `here` to `there` in the query's direction.
-    fn cheapest(
-        &self,
-        here: NodeIndex,
-        there: NodeIndex,
-        query: &PathQuery,
-        rule: &Follow,
-    ) -> Option<EdgeIndex> {
-        let mut best: Option<(f64, EdgeId, EdgeIndex)> = None;
-        for way in ways(query.direction) {
-            for edge in self.graph.edges_directed(here, *way) {
-                let other = if edge.source() == here { edge.target() } else { edge.source() };
-                let Some(cost) = query.cost.of(edge.weight().weight) else { continue };
-                if other != there || !rule.allows(edge.weight()) {
+    /// The cheapest paths that visit no node twice, cheapest first, at most `count`. Two of them differ in their
+    /// nodes; between two nodes the cheapest edge speaks.
+    pub fn paths(&self, query: &PathQuery, count: Limit) -> Result<Vec<Path>> {
+        let Some(walk) = Filtered::of(self, query)? else { return Ok(Vec::new()) };
+        let ways = walk.search(query.cost).several(count.as_usize())?;
+        ways.iter().map(|way| self.shown(&way.nodes, &way.edges, Some(way.cost()))).collect()
+    }
+
+    fn shown(&self, nodes: &[u32], edges: &[EdgeId], cost: Option<f64>) -> Result<Path> {
+        let nodes = nodes.iter().map(|node| Name::new(self.id_of(index(*node))));
+        let edges: Option<Vec<Edge>> = edges.iter().map(|id| self.edge(*id)).collect();
+        let edges =
+            edges.ok_or_else(|| Error::corrupt("graph.path", "an edge on the way is not there"))?;
+        let cost = cost.unwrap_or(edges.len() as f64);
+        Ok(Path { nodes: nodes.collect::<Result<_>>()?, edges, cost })
+    }
+}
+
+fn index(node: u32) -> NodeIndex {
+    NodeIndex::from(node)
+}
+
+/// The loaded graph as a question for paths sees it.
+struct Filtered<'a> {
+    mirror: &'a Mirror,
+    rule: Follow,
+    /// `None`: nodes of any type are entered.
+    kinds: Option<Vec<u32>>,
+    direction: Direction,
+    from: u32,
+    to: u32,
+}
+
+impl<'a> Filtered<'a> {
+    /// `None` when an end does not exist.
+    fn of(mirror: &'a Mirror, query: &PathQuery) -> Result<Option<Self>> {
+        let at = mirror.instant("graph.path", query.as_of)?;
+        let number = |id: &Name| {
+            let index = mirror.nodes.get(id.as_str())?.index();
+            u32::try_from(index).ok()
+        };
+        let (Some(from), Some(to)) = (number(&query.from), number(&query.to)) else {
+            return Ok(None);
+        };
+        let known = query.kinds.iter().filter_map(|kind| mirror.kinds.known(kind.as_str()));
+        let kinds = (!query.kinds.is_empty()).then(|| known.collect());
+        let rule = mirror.follow_rule(at, &query.relations, query.min_weight);
+        Ok(Some(Self { mirror, rule, kinds, direction: query.direction, from, to }))
+    }
+
+    fn search(&self, cost: Cost) -> Search<'_, Self> {
+        Search { walk: self, cost, from: self.from, to: self.to }
+    }
+
+    /// The path of the fewest edges.
+    fn meet(&self) -> Option<(Vec<u32>, Vec<EdgeId>)> {
+        let place = |node: u32| Place { id: self.id(node), node };
+        let mut meeting = Meeting::new(place(self.from), place(self.to));
+        let mut hops = Vec::new();
+        while let Some((side, level)) = meeting.level() {
+            for here in level {
+                hops.clear();
+                match side {
+                    Side::Start => self.ahead(here.node, &mut hops),
+                    Side::Goal => self.behind(here.node, &mut hops),
+                }
+                for hop in &hops {
+                    meeting.offer(side, &here, hop.edge, place(hop.other));
+                }
+            }
+            meeting.close(side);
+        }
+        let (nodes, edges) = meeting.way()?;
+        Some((nodes.into_iter().map(|place| place.node).collect(), edges))
+    }
+
+    fn enters(&self, node: u32) -> bool {
+        let Some(kinds) = &self.kinds else { return true };
+        let slot = self.mirror.graph.node_weight(index(node));
+        node == self.from || node == self.to || slot.is_some_and(|slot| kinds.contains(&slot.kind))
+    }
+
+    fn hops(&self, node: u32, along: &[Along], hops: &mut Vec<Hop>) {
+        for way in along {
+            for edge in self.mirror.graph.edges_directed(index(node), *way) {
+                let other = if *way == Along::Outgoing { edge.target() } else { edge.source() };
+                let (Ok(other), slot) = (u32::try_from(other.index()), edge.weight()) else {
                     continue;
-                }
-                let id = edge.weight().id;
-                if best.is_none_or(|(held, held_id, _)| {
-                    cost.total_cmp(&held).then(id.cmp(&held_id)).is_lt()
-                }) {
-                    best = Some((cost, id, edge.id()));
+                };
+                if self.rule.allows(slot) && self.enters(other) {
+                    hops.push(Hop { other, weight: slot.weight, edge: slot.id });
                 }
             }
         }
-        best.map(|(_, _, index)| index)
     }
 }
 
-struct Search {
-    from: NodeIndex,
-    to: NodeIndex,
-    cost: Cost,
-    /// An edge that cannot be a distance, met on the way.
-    negative: Cell<Option<EdgeId>>,
+impl Walk for Filtered<'_> {
+    fn ahead(&self, node: u32, hops: &mut Vec<Hop>) {
+        self.hops(node, ways(self.direction), hops);
+    }
+
+    fn behind(&self, node: u32, hops: &mut Vec<Hop>) {
+        let back = match self.direction {
+            Direction::Out => Direction::In,
+            Direction::In => Direction::Out,
+            Direction::Both => Direction::Both,
+        };
+        self.hops(node, ways(back), hops);
+    }
+
+    fn id(&self, node: u32) -> &str {
+        self.mirror.id_of(index(node))
+    }
 }
 
-impl Search {
-    fn run<G>(&self, graph: G) -> Option<(f64, Vec<NodeIndex>)>
-    where
-        G: IntoEdges<NodeId = NodeIndex, EdgeWeight = EdgeSlot> + Visitable<NodeId = NodeIndex>,
-    {
-        let step = |slot: &EdgeSlot| {
-            let cost = self.cost.of(slot.weight).unwrap_or(0.0);
-            if cost < 0.0 {
-                self.negative.set(Some(slot.id));
-                return 0.0;
-            }
-            cost
-        };
-        // Without an estimate this is Dijkstra's algorithm, stopped at the goal.
-        astar(graph, self.from, |index| index == self.to, |edge| step(edge.weight()), |_| 0.0)
+/// A node by number, in order of ids.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    id: &'a str,
+    node: u32,
+}
+
+impl PartialEq for Place<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+}
+
+impl Eq for Place<'_> {}
+
+impl Hash for Place<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.node.hash(state);
+    }
+}
+
+impl PartialOrd for Place<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Place<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id.cmp(other.id)
     }
 }
