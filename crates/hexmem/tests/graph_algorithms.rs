@@ -125,3 +125,49 @@ fn components_are_listed_by_size() {
     let people = folder.json(&["components", "--type", "person", "--relation", "knows"]);
     assert_eq!((&people["count"], &people["nodes"]), (&json!(1), &json!(2)));
 }
+
+#[test]
+fn communities_and_the_middle_are_found() {
+    let folder = Folder::new();
+    let found = folder.json(&["communities", "--weights", "even"]);
+    assert_eq!(found["nodes"], 6);
+    assert!(found["modularity"].as_f64().unwrap() > 0.2);
+    let groups = found["groups"].as_array().unwrap();
+    assert!(groups.iter().any(|group| group["members"] == json!(["paris", "seine"])));
+    assert!(folder.fails(&["communities", "--resolution", "0"], 1).contains("resolution"));
+    assert!(folder.text(&["communities"]).contains("modularity 0."));
+
+    let middle = folder.json(&["central"]);
+    assert_eq!(
+        (ids(&middle["nodes"])[..2].to_vec(), &middle["exact"]),
+        (vec!["ada", "charles"], &json!(true))
+    );
+    let degree = folder.json(&["central", "--by", "degree", "--max-nodes", "1"]);
+    assert_eq!(
+        (&degree["nodes"][0]["score"], &degree["cut"]["left_out"]),
+        (&json!(3.0), &json!(5))
+    );
+    let few = folder.text(&["central", "--by", "harmonic", "--pivots", "2"]);
+    assert!(few.contains("estimated from 2 of 6 nodes"), "{few}");
+    assert!(folder.fails(&["central", "--pivots", "0"], 1).contains("at least one pivot"));
+    folder.fails(&["central", "--by", "fame"], 2);
+}
+
+#[test]
+fn paths_are_cheapest_by_the_cost_asked_for() {
+    let folder = Folder::new();
+    let one = folder.json(&["path", "engine", "london"]);
+    assert_eq!((&one["nodes"], &one["cost"]), (&json!(["engine", "ada", "london"]), &json!(2.0)));
+    let strong = folder.json(&["path", "engine", "london", "--cost", "strength"]);
+    assert_eq!(strong["nodes"], json!(["engine", "charles", "london"]));
+    let several = folder.json(&["path", "engine", "london", "--paths", "9"]);
+    let several = several["paths"].as_array().unwrap();
+    assert_eq!((several.len(), &several[0]), (4, &one));
+    let text = folder.text(&["path", "engine", "london", "--paths", "2"]);
+    assert_eq!(text.matches("2 edges, cost 2").count(), 2, "{text}");
+    let over = folder.fails(&["path", "engine", "london", "--type", "city"], 1);
+    assert!(over.contains("no path"), "{over}");
+    folder.fails(&["path", "engine", "london", "--paths", "0"], 1);
+    let says = folder.fails(&["path", "seine", "ada"], 1);
+    assert!(says.contains("no path"), "{says}");
+}

@@ -4,6 +4,8 @@
 //! [`Mirror`](crate::Mirror) makes one in memory, [`GraphMemory`](crate::GraphMemory) from its store.
 
 mod budget;
+mod centrality;
+mod communities;
 mod components;
 mod cost;
 mod meeting;
@@ -16,6 +18,8 @@ mod search;
 mod visit;
 
 pub use budget::{Account, Budget, Cut, CutBy, Meter, Rendered, Spent, TokenCounter};
+pub use centrality::{Centrality, CentralityOptions, EXACT_UPTO, PIVOTS};
+pub use communities::{Communities, CommunityOptions};
 pub use components::Groups;
 pub use cost::Cost;
 pub(crate) use meeting::{Meeting, Side};

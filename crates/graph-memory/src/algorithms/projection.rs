@@ -217,4 +217,9 @@ impl Adjacency {
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
+
+    /// The places that one step leads to, each once.
+    pub(crate) fn neighbours(&self, place: u32) -> impl Iterator<Item = u32> + '_ {
+        self.at(place).chunk_by(|a, b| a.to == b.to).filter_map(|same| Some(same.first()?.to))
+    }
 }

@@ -4,6 +4,7 @@
 mod budgets;
 mod draw;
 mod groups;
+mod measures;
 mod paths;
 mod rank;
 #[path = "../support/mod.rs"]

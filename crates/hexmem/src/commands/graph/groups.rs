@@ -1,11 +1,11 @@
-//! `hexmem graph components`.
+//! `hexmem graph components` and `communities`.
 
 use clap::Args;
-use hexmem_graph_memory::{Groups, Projection, Weights};
+use hexmem_graph_memory::{CommunityOptions, Groups, Projection, Weights};
 use hexmem_ports::Result;
 use serde_json::{Value, json};
 
-use super::rank::PartArgs;
+use super::rank::{PartArgs, WeightsArg};
 use super::{GraphArg, Way};
 use crate::commands::Outcome;
 use crate::context::Context;
@@ -46,6 +46,51 @@ pub(crate) async fn components(context: &Context, args: Components) -> Result<Ou
     context.emit(&document, || {
         let head = format!("{} components of {} nodes\n", groups.len(), graph.node_count());
         head + &lines(&list, groups.len())
+    })?;
+    Ok(Outcome::Done)
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Communities {
+    /// More gives smaller communities, less larger ones
+    #[arg(long, default_value_t = 1.0)]
+    resolution: f64,
+    /// Another seed may find another, as good answer
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// What an edge counts
+    #[arg(long, value_enum, default_value = "edge")]
+    weights: WeightsArg,
+    #[command(flatten)]
+    part: PartArgs,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    graph: GraphArg,
+}
+
+pub(crate) async fn communities(context: &Context, args: Communities) -> Result<Outcome> {
+    let memory = args.graph.open_existing(context, "graph.communities").await?;
+    let progress = context.progress("reading the graph", None);
+    let graph = memory.project(&args.part.query(Way::Both, args.weights.into())).await?;
+    drop(progress);
+    let options = CommunityOptions { resolution: args.resolution, seed: args.seed };
+    let found = graph.communities(&options)?;
+    let list = listed(&graph, &found.groups, &args.shown);
+    let document = json!({
+        "count": found.groups.len(),
+        "nodes": graph.node_count(),
+        "modularity": found.modularity,
+        "groups": list,
+    });
+    context.emit(&document, || {
+        let head = format!(
+            "{} communities of {} nodes, modularity {:.3}\n",
+            found.groups.len(),
+            graph.node_count(),
+            found.modularity
+        );
+        head + &lines(&list, found.groups.len())
     })?;
     Ok(Outcome::Done)
 }

@@ -5,6 +5,7 @@ mod change;
 mod export;
 mod groups;
 mod import;
+mod path;
 mod print;
 mod rank;
 mod show;
@@ -79,11 +80,14 @@ relation end where this one begins.")]
   hexmem graph neighbors ada --relation knows --direction out --as-of 1840-01-01 --graph ada
   hexmem graph neighbors ada --known 2026-01-01 --graph ada     what was known then")]
     Neighbors(show::Neighbors),
-    /// Find the shortest path between two nodes
+    /// Find the shortest paths between two nodes
     #[command(after_help = "Examples:
   hexmem graph path ada london --graph ada
-  hexmem graph path ada london --cost strength --graph ada      strong edges are short")]
-    Path(show::Path),
+  hexmem graph path ada london --cost strength --graph ada      strong edges are short
+  hexmem graph path ada london --paths 3 --type person --graph ada
+
+Of equally cheap paths the one of the fewest edges comes first, then the one whose ids do.")]
+    Path(path::Path),
     /// Rank nodes by how well they are connected, or by nearness to given ones (PageRank)
     #[command(after_help = "Examples:
   hexmem graph rank --graph ada                            the best connected nodes
@@ -95,6 +99,18 @@ relation end where this one begins.")]
   hexmem graph components --graph ada
   hexmem graph components --strong --relation depends_on --graph ada   cycles")]
     Components(groups::Components),
+    /// Find groups of nodes with more edges inside than out (Leiden, by modularity)
+    #[command(after_help = "Examples:
+  hexmem graph communities --graph ada
+  hexmem graph communities --resolution 2 --weights even --members 50 --json --graph ada")]
+    Communities(groups::Communities),
+    /// Rank nodes by how much they stand in the middle
+    #[command(after_help = "Examples:
+  hexmem graph central --graph ada                             on the most shortest paths
+  hexmem graph central --by degree --max-nodes 5 --graph ada   with the most edges
+
+Beyond 5000 nodes the last three are estimated from 256 of them; --pivots takes more or fewer.")]
+    Central(rank::Central),
     /// Show all versions of a node or a fact, newest first
     #[command(after_help = "Examples:
   hexmem graph history ada --graph ada                  a node
@@ -243,8 +259,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
         Command::Invalidate(args) => change::invalidate(context, args).await,
         Command::Stats(args) => show::stats(context, args).await,
         Command::Neighbors(args) => show::neighbors(context, args).await,
-        Command::Path(args) => show::path(context, args).await,
+        Command::Path(args) => path::path(context, args).await,
         Command::Rank(args) => rank::rank(context, args).await,
+        Command::Communities(args) => groups::communities(context, args).await,
+        Command::Central(args) => rank::central(context, args).await,
         Command::Components(args) => groups::components(context, args).await,
         Command::History(args) => show::history(context, args).await,
         Command::List => show::list(context).await,

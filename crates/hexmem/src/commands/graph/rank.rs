@@ -1,8 +1,9 @@
-//! `hexmem graph rank`.
+//! `hexmem graph rank` and `central`.
 
 use clap::{Args, ValueEnum};
 use hexmem_graph_memory::{
-    Projection, ProjectionQuery, RankOptions, RecallQuery, Seed, SeedsShown, Weights,
+    CentralityOptions, Projection, ProjectionQuery, RankOptions, RecallQuery, Scored, Seed,
+    SeedsShown, Weights,
 };
 use hexmem_ports::{Error, Limit, Name, PAGE_LIMIT, Result, ValidAt};
 use serde_json::json;
@@ -177,11 +178,88 @@ async fn rank_all(context: &Context, args: Rank, options: RankOptions) -> Result
         "truncated": false,
         "converged": ranking.converged,
     });
+    context.emit(&document, || lines(&nodes) + &cut_line(&account))?;
+    Ok(Outcome::Done)
+}
+
+fn lines(nodes: &[Scored]) -> String {
+    nodes.iter().map(|at| format!("{:>10.6}  {}\n", at.score, node_line(&at.node))).collect()
+}
+
+/// A measure of being in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// The number of edges
+    Degree,
+    /// The weight of the edges
+    Strength,
+    /// The part of all shortest paths that lead over the node
+    Betweenness,
+    /// How near the nodes are that reach it
+    Closeness,
+    /// The sum of 1 / distance from those
+    Harmonic,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Central {
+    /// The measure
+    #[arg(long, value_enum, default_value = "betweenness")]
+    by: By,
+    /// From how many nodes distances are taken [default: all up to 5000 nodes, 256 beyond]
+    #[arg(long, value_name = "N")]
+    pivots: Option<usize>,
+    /// Which pivots, where not all nodes are
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Which way edges are followed
+    #[arg(long, value_enum, default_value = "both")]
+    direction: Way,
+    #[command(flatten)]
+    part: PartArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    graph: GraphArg,
+}
+
+pub(crate) async fn central(context: &Context, args: Central) -> Result<Outcome> {
+    let memory = args.graph.open_existing(context, "graph.central").await?;
+    let query = args.part.query(args.direction, Weights::Edge);
+    let progress = context.progress("reading the graph", None);
+    let graph = memory.project(&query).await?;
+    drop(progress);
+    // Counting edges needs no distances.
+    let counts = matches!(args.by, By::Degree | By::Strength);
+    let pivots = if counts { Some(1) } else { args.pivots };
+    let found = graph.centrality(&CentralityOptions { pivots, seed: args.seed })?;
+    let scores = match args.by {
+        By::Degree => &found.degree,
+        By::Strength => &found.strength,
+        By::Betweenness => &found.betweenness,
+        By::Closeness => &found.closeness,
+        By::Harmonic => &found.harmonic,
+    };
+    let budget = args.budget.or_nodes(SHOWN);
+    let (nodes, account) = memory.scored(&graph, scores, query.as_of, &budget).await?;
+    let exact = counts || found.pivots == graph.node_count();
+    let document = json!({
+        "nodes": nodes,
+        "spent": account.spent,
+        "cut": account.cut,
+        "measured": graph.node_count(),
+        "exact": exact,
+    });
     context.emit(&document, || {
-        let line = |found: &hexmem_graph_memory::Scored| {
-            format!("{:>10.6}  {}\n", found.score, node_line(&found.node))
-        };
-        nodes.iter().map(line).collect::<String>() + &cut_line(&account)
+        let mut text = lines(&nodes) + &cut_line(&account);
+        if !exact {
+            text.push_str(&format!(
+                "estimated from {} of {} nodes; raise --pivots\n",
+                found.pivots,
+                graph.node_count()
+            ));
+        }
+        text
     })?;
     Ok(Outcome::Done)
 }

@@ -1,7 +1,7 @@
-//! `hexmem graph stats`, `neighbors`, `path`, `history`, `list`.
+//! `hexmem graph stats`, `neighbors`, `history`, `list`.
 
-use clap::{Args, ValueEnum};
-use hexmem_graph_memory::{Cost, GraphMemory, PathQuery};
+use clap::Args;
+use hexmem_graph_memory::GraphMemory;
 use hexmem_ports::{
     AsOf, ElementRef, Error, ErrorKind, Limit, Name, NeighbourQuery, NodeFilter, Prefix, Result,
     ValidAt,
@@ -44,41 +44,6 @@ pub(crate) struct Neighbors {
     /// The most nodes to show, nearest first
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    #[command(flatten)]
-    times: Times,
-    #[command(flatten)]
-    graph: GraphArg,
-}
-
-/// What a step costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum CostArg {
-    /// 1: the fewest edges
-    Hops,
-    /// The weight: it is a distance
-    Weight,
-    /// 1 / weight: it is a strength
-    Strength,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Path {
-    /// The node to start from
-    from: Name,
-    /// The node to reach
-    to: Name,
-    /// What a step along an edge costs
-    #[arg(long, value_enum, default_value = "hops")]
-    cost: CostArg,
-    /// Which way edges are followed
-    #[arg(long, value_enum, default_value = "both")]
-    direction: Way,
-    /// Follow edges of this relation only; may be given more than once
-    #[arg(long = "relation", value_name = "RELATION")]
-    relations: Vec<Name>,
-    /// Follow edges of at least this weight only
-    #[arg(long, allow_hyphen_values = true)]
-    min_weight: Option<f64>,
     #[command(flatten)]
     times: Times,
     #[command(flatten)]
@@ -175,47 +140,6 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
         }
         if found.truncated() {
             text.push_str("     ... and more; raise --limit\n");
-        }
-        text
-    })?;
-    Ok(Outcome::Done)
-}
-
-pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
-    let memory = args.graph.open_existing(context, "graph.path").await?;
-    let as_of = args.times.as_of(ValidAt::Now);
-    let ends = [args.from.clone(), args.to.clone()];
-    for (id, node) in ends.iter().zip(memory.nodes(&ends, as_of).await?) {
-        if node.is_none() {
-            return Err(no_node(&memory, "graph.path", id).await?);
-        }
-    }
-    let query = PathQuery {
-        from: args.from.clone(),
-        to: args.to.clone(),
-        direction: args.direction.into(),
-        relations: args.relations,
-        min_weight: args.min_weight,
-        as_of,
-        cost: match args.cost {
-            CostArg::Hops => Cost::Hops,
-            CostArg::Weight => Cost::Weight,
-            CostArg::Strength => Cost::Strength,
-        },
-    };
-    let Some(path) = memory.path(&query).await? else {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            "graph.path",
-            "there is no path; try --direction both, other relations, or --any-time",
-        )
-        .with("from", args.from)
-        .with("to", args.to));
-    };
-    context.emit(&path, || {
-        let mut text = format!("{} edges, cost {}\n", path.edges.len(), path.cost);
-        for edge in &path.edges {
-            text.push_str(&format!("  {}\n", edge_line(edge)));
         }
         text
     })?;

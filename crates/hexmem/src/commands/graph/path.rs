@@ -1,0 +1,117 @@
+//! `hexmem graph path`.
+
+use clap::{Args, ValueEnum};
+use hexmem_graph_memory::{Cost, Path as Found, PathQuery};
+use hexmem_ports::{Error, ErrorKind, Limit, Name, Result, ValidAt};
+use serde_json::json;
+
+use super::print::edge_line;
+use super::show::no_node;
+use super::{GraphArg, Times, Way};
+use crate::commands::Outcome;
+use crate::context::Context;
+
+/// What a step costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CostArg {
+    /// 1: the fewest edges
+    Hops,
+    /// The weight: it is a distance
+    Weight,
+    /// 1 / weight: it is a strength
+    Strength,
+    /// 1 - weight: it is a likeness, 0 to 1
+    Unlikeness,
+    /// -ln(weight): it is a probability
+    Unlikelihood,
+}
+
+impl From<CostArg> for Cost {
+    fn from(cost: CostArg) -> Self {
+        match cost {
+            CostArg::Hops => Self::Hops,
+            CostArg::Weight => Self::Weight,
+            CostArg::Strength => Self::Strength,
+            CostArg::Unlikeness => Self::Unlikeness,
+            CostArg::Unlikelihood => Self::Unlikelihood,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Path {
+    /// The node to start from
+    from: Name,
+    /// The node to reach
+    to: Name,
+    /// Show this many paths, the cheapest first, none of which visits a node twice
+    #[arg(long, value_name = "N")]
+    paths: Option<u32>,
+    /// What a step along an edge costs
+    #[arg(long, value_enum, default_value = "hops")]
+    cost: CostArg,
+    /// Which way edges are followed
+    #[arg(long, value_enum, default_value = "both")]
+    direction: Way,
+    /// Follow edges of this relation only; may be given more than once
+    #[arg(long = "relation", value_name = "RELATION")]
+    relations: Vec<Name>,
+    /// Lead over nodes of this type only; may be given more than once
+    #[arg(long = "type", value_name = "TYPE")]
+    kinds: Vec<Name>,
+    /// Follow edges of at least this weight only
+    #[arg(long, allow_hyphen_values = true)]
+    min_weight: Option<f64>,
+    #[command(flatten)]
+    times: Times,
+    #[command(flatten)]
+    graph: GraphArg,
+}
+
+pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
+    let memory = args.graph.open_existing(context, "graph.path").await?;
+    let as_of = args.times.as_of(ValidAt::Now);
+    let ends = [args.from.clone(), args.to.clone()];
+    for (id, node) in ends.iter().zip(memory.nodes(&ends, as_of).await?) {
+        if node.is_none() {
+            return Err(no_node(&memory, "graph.path", id).await?);
+        }
+    }
+    let query = PathQuery {
+        from: args.from,
+        to: args.to,
+        direction: args.direction.into(),
+        relations: args.relations,
+        kinds: args.kinds,
+        min_weight: args.min_weight,
+        as_of,
+        cost: args.cost.into(),
+    };
+    let paths = match args.paths {
+        Some(count) => memory.paths(&query, Limit::new(count)?).await?,
+        None => memory.path(&query).await?.into_iter().collect(),
+    };
+    let Some(first) = paths.first() else {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "graph.path",
+            "there is no path; try --direction both, other relations, or --any-time",
+        )
+        .with("from", query.from)
+        .with("to", query.to));
+    };
+    let text = || paths.iter().map(shown).collect();
+    match args.paths {
+        Some(_) => context.emit(&json!({ "paths": paths }), text)?,
+        None => context.emit(first, text)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn shown(path: &Found) -> String {
+    let mut text = format!("{} edges, cost {}\n", path.edges.len(), path.cost);
+    for edge in &path.edges {
+        text.push_str(&format!("  {}\n", edge_line(edge)));
+    }
+    text
+}
