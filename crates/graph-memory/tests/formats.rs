@@ -29,7 +29,8 @@ async fn a_kagura_file_keeps_times_provenance_and_attributes() {
     let memory = world.graph("a");
     let report = read(&memory, Format::Jsonl, KAGURA).await.unwrap();
     assert_eq!((report.nodes, report.edges, report.never_held), (3, 2, 1));
-    let node = memory.node(&name("memory_greeting"), hexmem_ports::AsOf::NOW).await.unwrap().unwrap();
+    let node =
+        memory.node(&name("memory_greeting"), hexmem_ports::AsOf::NOW).await.unwrap().unwrap();
     assert_eq!(node.created_at, at("2026-03-01T10:00:00.125Z"));
     assert_eq!(node.data, json!({"key": "greeting", "user_id": "ada"}));
     let (_, edges) = contents(&memory).await;

@@ -3,6 +3,8 @@
 //! They run on a [`Projection`]: the part of a graph that a question is about, frozen. A
 //! [`Mirror`](crate::Mirror) makes one in memory, [`GraphMemory`](crate::GraphMemory) from its store.
 
+#[cfg(test)]
+mod big;
 mod budget;
 mod centrality;
 mod communities;

@@ -25,7 +25,12 @@ impl GraphMemory {
         always: &[Name],
     ) -> Result<Projection> {
         let limit = Limit::new(PAGE)?;
-        let nodes = NodeFilter { kinds: query.kinds.clone(), ..NodeFilter::default() };
+        let nodes = NodeFilter {
+            kinds: query.kinds.clone(),
+            data: query.node_data.clone(),
+            ..NodeFilter::default()
+        };
+        let all = query.kinds.is_empty() && query.node_data.is_none();
         let (mut ids, mut cursor) = (Vec::new(), None);
         loop {
             let page =
@@ -36,7 +41,7 @@ impl GraphMemory {
                 break;
             }
         }
-        if !query.kinds.is_empty() && !always.is_empty() {
+        if !all && !always.is_empty() {
             let found = self.store.nodes(&self.graph, always, query.as_of).await?;
             ids.extend(found.into_iter().flatten().map(|node| node.id));
             ids.sort_unstable();
@@ -56,7 +61,9 @@ impl GraphMemory {
         let filter = EdgeFilter {
             relations: query.relations.clone(),
             min_weight: query.min_weight,
-            ..EdgeFilter::default()
+            sources: query.sources.clone(),
+            data: query.edge_data.clone(),
+            at: None,
         };
         let limit = Limit::new(PAGE)?;
         let (mut links, mut cursor) = (Vec::new(), None);

@@ -1,6 +1,6 @@
 //! The part of a graph that algorithms work on, as flat arrays.
 
-use hexmem_ports::{AsOf, Direction, EdgeId, Error, Name, Result};
+use hexmem_ports::{AsOf, Direction, EdgeId, Error, Filter, Name, Result};
 
 /// Which part of a graph an algorithm sees, and which way it follows edges.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -11,8 +11,14 @@ pub struct ProjectionQuery {
     pub relations: Vec<Name>,
     /// Only nodes of these types; empty: any.
     pub kinds: Vec<Name>,
+    /// Only nodes whose data passes.
+    pub node_data: Option<Filter>,
     /// Only edges of at least this weight.
     pub min_weight: Option<f64>,
+    /// Only edges from one of these sources; empty: any, also none.
+    pub sources: Vec<Name>,
+    /// Only edges whose data passes.
+    pub edge_data: Option<Filter>,
     /// Which facts.
     pub as_of: AsOf,
     /// What an edge counts.

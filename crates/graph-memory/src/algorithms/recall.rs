@@ -1,12 +1,12 @@
 //! From some nodes to what matters around them.
 
 use hexmem_ports::{
-    AsOf, Direction, Edge, Limit, Name, NeighbourQuery, Neighbourhood, Node, PAGE_LIMIT, Result,
+    Direction, Edge, Limit, Name, NeighbourQuery, Neighbourhood, Node, PAGE_LIMIT, Result,
 };
 use serde::Serialize;
 
 use super::budget::{Account, Budget};
-use super::projection::{Link, Projection, Weights};
+use super::projection::{Link, Projection, ProjectionQuery, Weights};
 use super::rank::{Flow, RankOptions, Seed};
 use crate::{GraphMemory, Mirror};
 
@@ -19,18 +19,8 @@ pub struct RecallQuery {
     pub hops: u32,
     /// ... and at most this many nodes of it, the nearest first (default 10,000, the most there is).
     pub reach: Limit,
-    /// Which way edges are followed.
-    pub direction: Direction,
-    /// Only edges of these relations; empty: any.
-    pub relations: Vec<Name>,
-    /// Only nodes of these types (seeds aside); empty: any.
-    pub kinds: Vec<Name>,
-    /// Only edges of at least this weight.
-    pub min_weight: Option<f64>,
-    /// Which facts.
-    pub as_of: AsOf,
-    /// What an edge counts.
-    pub weights: Weights,
+    /// Which edges and nodes (seeds aside) it sees, which facts, and what an edge counts.
+    pub part: ProjectionQuery,
     /// How the ranking goes.
     pub options: RankOptions,
     /// Whether the seeds are in the answer.
@@ -56,12 +46,7 @@ impl RecallQuery {
             seeds,
             hops: 3,
             reach: Limit::new(PAGE_LIMIT).unwrap_or_default(),
-            direction: Direction::default(),
-            relations: Vec::new(),
-            kinds: Vec::new(),
-            min_weight: None,
-            as_of: AsOf::default(),
-            weights: Weights::default(),
+            part: ProjectionQuery::default(),
             options: RankOptions::default(),
             seeds_shown: SeedsShown::default(),
             budget: Budget::default(),
@@ -69,12 +54,16 @@ impl RecallQuery {
     }
 
     fn around(&self) -> NeighbourQuery {
+        let part = self.part.clone();
         NeighbourQuery {
-            direction: self.direction,
-            relations: self.relations.clone(),
-            min_weight: self.min_weight,
-            kinds: self.kinds.clone(),
-            as_of: self.as_of,
+            direction: part.direction,
+            relations: part.relations,
+            min_weight: part.min_weight,
+            sources: part.sources,
+            edge_data: part.edge_data,
+            kinds: part.kinds,
+            node_data: part.node_data,
+            as_of: part.as_of,
             ..NeighbourQuery::new(
                 self.seeds.iter().map(|seed| seed.id.clone()).collect(),
                 self.hops,
@@ -132,7 +121,7 @@ fn recalled(query: &RecallQuery, found: Neighbourhood) -> Result<Recall> {
     let truncated = found.truncated();
     let Neighbourhood { nodes, edges, .. } = found;
     let ids: Vec<Name> = nodes.iter().map(|reached| reached.node.id.clone()).collect();
-    let graph = Projection::from_edges(ids, &edges, query.direction, query.weights)?;
+    let graph = Projection::from_edges(ids, &edges, query.part.direction, query.part.weights)?;
     let ranking = graph.rank(&query.options, &query.seeds)?;
     let flow = Flow::of(&graph);
     let by_id: std::collections::HashMap<_, _> = edges.iter().map(|edge| (edge.id, edge)).collect();

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use hexmem_ports::{AsOf, Direction, Edge, EdgeFilter, EdgeId, Error, Limit, Name, Result};
+use hexmem_ports::{
+    AsOf, Direction, Edge, EdgeFilter, EdgeId, Error, Filter, Limit, Name, NodeFilter, Result,
+};
 use serde::Serialize;
 
 use super::{GraphMemory, Race};
@@ -30,8 +32,14 @@ pub struct PathQuery {
     pub relations: Vec<Name>,
     /// Only over nodes of these types, the ends aside; empty: any.
     pub kinds: Vec<Name>,
+    /// Only over nodes whose data passes, the ends aside.
+    pub node_data: Option<Filter>,
     /// Only edges of at least this weight.
     pub min_weight: Option<f64>,
+    /// Only edges from one of these sources; empty: any, also none.
+    pub sources: Vec<Name>,
+    /// Only edges whose data passes.
+    pub edge_data: Option<Filter>,
     /// Which facts.
     pub as_of: AsOf,
     /// What a step costs.
@@ -47,7 +55,10 @@ impl PathQuery {
             direction: Direction::Both,
             relations: Vec::new(),
             kinds: Vec::new(),
+            node_data: None,
             min_weight: None,
+            sources: Vec::new(),
+            edge_data: None,
             as_of: AsOf::default(),
             cost: Cost::Hops,
         }
@@ -121,7 +132,10 @@ impl GraphMemory {
             direction: query.direction,
             relations: query.relations.clone(),
             kinds: query.kinds.clone(),
+            node_data: query.node_data.clone(),
             min_weight: query.min_weight,
+            sources: query.sources.clone(),
+            edge_data: query.edge_data.clone(),
             as_of: query.as_of,
             weights: Weights::Edge,
         };
@@ -166,8 +180,8 @@ impl GraphMemory {
             for part in level.chunks(FRONTIER) {
                 self.step(query, side, part, &mut meeting).await?;
             }
-            if !query.kinds.is_empty() {
-                self.keep_kinds(query, side, &mut meeting).await?;
+            if !query.kinds.is_empty() || query.node_data.is_some() {
+                self.keep_fit(query, side, &mut meeting).await?;
             }
             meeting.close(side);
             if meeting.reached() > VISIT_LIMIT {
@@ -199,7 +213,8 @@ impl GraphMemory {
             at: Some((part.to_vec(), direction)),
             relations: query.relations.clone(),
             min_weight: query.min_weight,
-            ..EdgeFilter::default()
+            sources: query.sources.clone(),
+            data: query.edge_data.clone(),
         };
         let here_now: HashSet<&Name> = part.iter().collect();
         let limit = Limit::new(PAGE)?;
@@ -229,18 +244,23 @@ impl GraphMemory {
         }
     }
 
-    /// Leaves out nodes of other types than the query's.
-    async fn keep_kinds(
+    /// Leaves out nodes that the query does not lead over.
+    async fn keep_fit(
         &self,
         query: &PathQuery,
         side: Side,
         meeting: &mut Meeting<Name>,
     ) -> Result<()> {
         let found = meeting.found(side);
+        let wanted = NodeFilter {
+            kinds: query.kinds.clone(),
+            data: query.node_data.clone(),
+            ..NodeFilter::default()
+        };
         let mut kept: HashSet<Name> = [query.from.clone(), query.to.clone()].into();
         for part in found.chunks(FRONTIER) {
             let nodes = self.store.nodes(&self.graph, part, query.as_of).await?;
-            let fit = nodes.into_iter().flatten().filter(|node| query.kinds.contains(&node.kind));
+            let fit = nodes.into_iter().flatten().filter(|node| wanted.matches(node));
             kept.extend(fit.map(|node| node.id));
         }
         meeting.retain(side, |node| kept.contains(node));

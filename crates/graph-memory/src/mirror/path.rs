@@ -9,7 +9,7 @@ use petgraph::stable_graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use super::Mirror;
-use super::query::{Follow, ways};
+use super::query::{Enter, Follow, ways};
 use crate::algorithms::{Hop, Meeting, Search, Side, Walk};
 use crate::{Cost, Path, PathQuery};
 
@@ -53,8 +53,7 @@ fn index(node: u32) -> NodeIndex {
 struct Filtered<'a> {
     mirror: &'a Mirror,
     rule: Follow,
-    /// `None`: nodes of any type are entered.
-    kinds: Option<Vec<u32>>,
+    enter: Enter,
     direction: Direction,
     from: u32,
     to: u32,
@@ -71,10 +70,10 @@ impl<'a> Filtered<'a> {
         let (Some(from), Some(to)) = (number(&query.from), number(&query.to)) else {
             return Ok(None);
         };
-        let known = query.kinds.iter().filter_map(|kind| mirror.kinds.known(kind.as_str()));
-        let kinds = (!query.kinds.is_empty()).then(|| known.collect());
-        let rule = mirror.follow_rule(at, &query.relations, query.min_weight);
-        Ok(Some(Self { mirror, rule, kinds, direction: query.direction, from, to }))
+        let (sources, data) = (&query.sources, query.edge_data.as_ref());
+        let rule = mirror.follow_rule(at, &query.relations, query.min_weight, sources, data);
+        let enter = mirror.enter_rule(&query.kinds, query.node_data.as_ref());
+        Ok(Some(Self { mirror, rule, enter, direction: query.direction, from, to }))
     }
 
     fn search(&self, cost: Cost) -> Search<'_, Self> {
@@ -104,9 +103,11 @@ impl<'a> Filtered<'a> {
     }
 
     fn enters(&self, node: u32) -> bool {
-        let Some(kinds) = &self.kinds else { return true };
-        let slot = self.mirror.graph.node_weight(index(node));
-        node == self.from || node == self.to || slot.is_some_and(|slot| kinds.contains(&slot.kind))
+        let slot = || self.mirror.graph.node_weight(index(node));
+        self.enter.is_open()
+            || node == self.from
+            || node == self.to
+            || slot().is_some_and(|slot| self.enter.admits(slot))
     }
 
     fn hops(&self, node: u32, along: &[Along], hops: &mut Vec<Hop>) {

@@ -10,15 +10,15 @@ impl Mirror {
     /// A part of the graph, for algorithms.
     pub fn project(&self, query: &ProjectionQuery) -> Result<Projection> {
         let at = self.instant("graph.project", query.as_of)?;
-        let rule = self.follow_rule(at, &query.relations, query.min_weight);
-        let kinds: Vec<u32> =
-            query.kinds.iter().filter_map(|kind| self.kinds.known(kind.as_str())).collect();
+        let (sources, data) = (&query.sources, query.edge_data.as_ref());
+        let rule = self.follow_rule(at, &query.relations, query.min_weight, sources, data);
+        let enter = self.enter_rule(&query.kinds, query.node_data.as_ref());
         // `None` for places that are empty or left out.
         let mut places: Vec<Option<u32>> = vec![None; self.graph.node_bound()];
         let mut ids = Vec::with_capacity(self.graph.node_count());
         for index in self.graph.node_indices() {
             let Some(slot) = self.graph.node_weight(index) else { continue };
-            if query.kinds.is_empty() || kinds.contains(&slot.kind) {
+            if enter.admits(slot) {
                 places[index.index()] = u32::try_from(ids.len()).ok();
                 ids.push(Name::new(self.id_of(index))?);
             }

@@ -11,7 +11,7 @@ use petgraph::stable_graph::NodeIndex;
 use petgraph::visit::{EdgeRef, VisitMap, Visitable};
 
 use super::Mirror;
-use super::slots::EdgeSlot;
+use super::slots::{EdgeSlot, NodeSlot};
 
 /// Which edges a search follows, with names as numbers.
 pub(super) struct Follow {
@@ -34,6 +34,25 @@ impl Follow {
     }
 }
 
+/// Which nodes a search enters, with names as numbers.
+pub(super) struct Enter {
+    /// `None`: of any type.
+    kinds: Option<Vec<u32>>,
+    data: Option<Filter>,
+}
+
+impl Enter {
+    /// Whether it admits every node.
+    pub(super) fn is_open(&self) -> bool {
+        self.kinds.is_none() && self.data.is_none()
+    }
+
+    pub(super) fn admits(&self, slot: &NodeSlot) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&slot.kind))
+            && self.data.as_ref().is_none_or(|filter| slot.passes(filter))
+    }
+}
+
 /// petgraph's directions for ours.
 pub(super) fn ways(direction: Direction) -> &'static [Way] {
     match direction {
@@ -49,29 +68,28 @@ impl Mirror {
         at: Option<i64>,
         relations: &[Name],
         min_weight: Option<f64>,
+        sources: &[Name],
+        data: Option<&Filter>,
     ) -> Follow {
         let numbers = relations.iter().filter_map(|name| self.relations.known(name.as_str()));
         let relations = (!relations.is_empty()).then(|| numbers.collect());
-        Follow { at, relations, min_weight, sources: Vec::new(), data: None }
+        Follow { at, relations, min_weight, sources: sources.to_vec(), data: data.cloned() }
+    }
+
+    pub(super) fn enter_rule(&self, kinds: &[Name], data: Option<&Filter>) -> Enter {
+        let numbers = kinds.iter().filter_map(|kind| self.kinds.known(kind.as_str()));
+        Enter { kinds: (!kinds.is_empty()).then(|| numbers.collect()), data: data.cloned() }
     }
 
     /// What lies around some nodes: breadth first, linear in what it visits.
     pub fn neighbours(&self, query: &NeighbourQuery) -> Result<Neighbourhood> {
         let mut page = NearPage::new(query)?;
         let at = self.instant("graph.neighbourhood", query.as_of)?;
-        let rule = Follow {
-            sources: query.sources.clone(),
-            data: query.edge_data.clone(),
-            ..self.follow_rule(at, &query.relations, query.min_weight)
-        };
-        let kinds: Vec<u32> =
-            query.kinds.iter().filter_map(|kind| self.kinds.known(kind.as_str())).collect();
-        let open = query.kinds.is_empty() && query.node_data.is_none();
+        let (sources, data) = (&query.sources, query.edge_data.as_ref());
+        let rule = self.follow_rule(at, &query.relations, query.min_weight, sources, data);
+        let enter = self.enter_rule(&query.kinds, query.node_data.as_ref());
         let enters = |index: NodeIndex| {
-            open || self.graph.node_weight(index).is_some_and(|slot| {
-                (query.kinds.is_empty() || kinds.contains(&slot.kind))
-                    && query.node_data.as_ref().is_none_or(|filter| slot.passes(filter))
-            })
+            enter.is_open() || self.graph.node_weight(index).is_some_and(|slot| enter.admits(slot))
         };
 
         let mut seen = self.graph.visit_map();

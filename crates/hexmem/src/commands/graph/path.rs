@@ -78,14 +78,13 @@ pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
         }
     }
     let query = PathQuery {
-        from: args.from,
-        to: args.to,
         direction: args.direction.into(),
         relations: args.relations,
         kinds: args.kinds,
         min_weight: args.min_weight,
         as_of,
         cost: args.cost.into(),
+        ..PathQuery::new(args.from, args.to)
     };
     let paths = match args.paths {
         Some(count) => memory.paths(&query, Limit::new(count)?).await?,

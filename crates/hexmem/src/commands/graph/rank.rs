@@ -43,6 +43,7 @@ impl PartArgs {
             kinds: self.kinds,
             min_weight: self.min_weight,
             weights,
+            ..ProjectionQuery::default()
         }
     }
 }
@@ -121,10 +122,9 @@ pub(crate) async fn rank(context: &Context, args: Rank) -> Result<Outcome> {
         return rank_all(context, args, options).await;
     }
     let memory = args.graph.open_existing(context, "graph.rank").await?;
-    let ProjectionQuery { direction, relations, kinds, min_weight, as_of, weights } =
-        args.part.query(args.direction, args.weights.into());
+    let part = args.part.query(args.direction, args.weights.into());
     let ids: Vec<Name> = seeds.iter().map(|seed| seed.id.clone()).collect();
-    for (id, node) in ids.iter().zip(memory.nodes(&ids, as_of).await?) {
+    for (id, node) in ids.iter().zip(memory.nodes(&ids, part.as_of).await?) {
         if node.is_none() {
             return Err(no_node(&memory, "graph.rank", id).await?);
         }
@@ -133,12 +133,7 @@ pub(crate) async fn rank(context: &Context, args: Rank) -> Result<Outcome> {
         seeds,
         hops: args.hops,
         reach: Limit::new(PAGE_LIMIT)?,
-        direction,
-        relations,
-        kinds,
-        min_weight,
-        as_of,
-        weights,
+        part,
         options,
         seeds_shown: if args.others { SeedsShown::LeftOut } else { SeedsShown::Ranked },
         budget: args.budget.or_nodes(SHOWN),
