@@ -137,12 +137,16 @@ impl Touched {
 }
 
 impl GraphView for Touched {
-    fn node(&self, id: &Name) -> Option<&Node> {
-        self.nodes.get(id)
+    fn node(&self, id: &Name) -> Option<Node> {
+        self.nodes.get(id).cloned()
     }
 
-    fn edge(&self, id: EdgeId) -> Option<&Edge> {
-        self.edges.get(&id)
+    fn lives(&self, id: &Name) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.superseded_at.is_none())
+    }
+
+    fn edge(&self, id: EdgeId) -> Option<Edge> {
+        self.edges.get(&id).cloned()
     }
 
     fn edges_at(&self, id: &Name) -> Vec<EdgeId> {
