@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use hexmem_ports::{Applied, Clock, Error, ErrorKind, GraphBatch, GraphId, Result};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::JsonGraphs;
 use crate::disk::blocking;
@@ -19,6 +20,7 @@ const TOGETHER: usize = 256;
 
 /// A batch and who waits for its answer.
 pub(crate) struct Asked {
+    ticket: Uuid,
     batch: GraphBatch,
     answer: oneshot::Sender<Result<Applied>>,
 }
@@ -32,7 +34,8 @@ impl JsonGraphs {
     ) -> Result<Applied> {
         let open = self.0.handle(graph);
         let (answer, mut answered) = oneshot::channel();
-        waiting(&open).push_back(Asked { batch, answer });
+        let ticket = Uuid::new_v4();
+        waiting(&open).push_back(Asked { ticket, batch, answer });
         loop {
             let guard = tokio::select! {
                 biased;
@@ -43,7 +46,10 @@ impl JsonGraphs {
             if let Ok(answer) = answered.try_recv() {
                 return answer;
             }
-            let lock = Lock::take(OP, &guard.paths().lock, self.0.config.lock_timeout()).await?;
+            let lock = Lock::take(OP, &guard.paths().lock, self.0.config.lock_timeout()).await;
+            // Taken back while nobody else has the graph: nobody will write it.
+            let lock =
+                lock.inspect_err(|_| waiting(&open).retain(|asked| asked.ticket != ticket))?;
             let (inner, with) = (Arc::clone(&self.0), Arc::clone(&open));
             let mut file = guard;
             blocking(OP, move || {
@@ -95,7 +101,7 @@ fn refuse(waiting: impl Iterator<Item = oneshot::Sender<Result<Applied>>>, error
 /// Decides on each batch in turn, each on the state that those before it left, and writes all with one line each.
 fn write(file: &mut GraphFile, clock: &dyn Clock, asked: Vec<Asked>) {
     let (mut entries, mut done) = (Vec::new(), Vec::new());
-    for Asked { batch, answer } in asked {
+    for Asked { batch, answer, .. } in asked {
         let refused = match decide(file, clock, &batch) {
             Ok((applied, None)) => {
                 // The first answer may be one of this very write: it is given when that is on the disk.
