@@ -64,7 +64,7 @@ const WARNINGS: usize = 100;
 enum Decision<T> {
     /// Nothing is written.
     Answer(T),
-    Write(Write<T>),
+    Write(Box<Write<T>>),
 }
 
 struct Write<T> {
@@ -291,7 +291,7 @@ impl GraphStore for JsonGraphs {
             let what = What::Batch { id: batch.id, at, revision, changes: batch.changes };
             let (op, exists) = (batch.id, planned.life.exists());
             let perform = Perform::Batch(planned, |applied| applied);
-            Ok(Decision::Write(Write { op, at, exists, what, perform }))
+            Ok(Decision::Write(Box::new(Write { op, at, exists, what, perform })))
         });
         let (applied, _) = decided.await?;
         self.tend(graph).await;
@@ -443,13 +443,13 @@ impl GraphStore for JsonGraphs {
                 return Ok(Decision::Answer(false));
             }
             let at = state.life().instant(now);
-            Ok(Decision::Write(Write {
+            Ok(Decision::Write(Box::new(Write {
                 op: OpId::random(),
                 at,
                 exists: false,
                 what: What::Delete { at },
                 perform: Perform::Other(Box::new(move |state| state.delete(at))),
-            }))
+            })))
         });
         let (deleted, written) = decided.await?;
         if written {
@@ -464,13 +464,13 @@ impl GraphStore for JsonGraphs {
                 return Ok(Decision::Answer(()));
             }
             let Compact { log_upto, history_before } = compact;
-            Ok(Decision::Write(Write {
+            Ok(Decision::Write(Box::new(Write {
                 op: OpId::random(),
                 at: now,
                 exists: true,
                 what: What::Compact { log_upto, history_before },
                 perform: Perform::Other(Box::new(move |state| state.compact(compact))),
-            }))
+            })))
         });
         let ((), written) = decided.await?;
         if written {

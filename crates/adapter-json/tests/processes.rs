@@ -76,7 +76,7 @@ async fn count_up(store: &dyn GraphStore) {
 }
 
 async fn change(store: Arc<dyn GraphStore>, process: u32, n: u32) {
-    if n % 10 == 0 {
+    if n.is_multiple_of(10) {
         return count_up(store.as_ref()).await;
     }
     let id = format!("p{process}-{n:04}");

@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// How many records are restored at once.
-const BATCH: u64 = 10_000;
+const BATCH: usize = 10_000;
 
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn edge(n: u64, nodes: u64) -> GraphRecord {
         weight: (mixed(n) % 100) as f64 / 100.0,
         valid_from: Some(start()),
         valid_until: None,
-        source: (n % 4 == 0).then(|| name(&format!("document-{}", n % 1_000))),
+        source: n.is_multiple_of(4).then(|| name(&format!("document-{}", n % 1_000))),
         data: json!({}),
         created_at: start(),
         recorded_at: start(),
@@ -133,13 +133,10 @@ pub(crate) async fn fill(kind: Kind, folder: &Path, nodes: u64, edges: u64) -> R
     let _ = std::fs::remove_dir_all(folder);
     let (store, records) = open(kind, folder, 1 << 30).await?;
     let graph = graph();
-    for first in (0..nodes).step_by(BATCH as usize) {
-        let part = (first..nodes.min(first + BATCH)).map(|n| node(n).encode(&graph));
-        records.restore(part.collect::<Result<_>>()?).await?;
-    }
-    for first in (0..edges).step_by(BATCH as usize) {
-        let part = (first..edges.min(first + BATCH)).map(|n| edge(n, nodes).encode(&graph));
-        records.restore(part.collect::<Result<_>>()?).await?;
+    let all = (0..nodes).map(node).chain((0..edges).map(|n| edge(n, nodes)));
+    let mut all = all.map(|record| record.encode(&graph)).peekable();
+    while all.peek().is_some() {
+        records.restore(all.by_ref().take(BATCH).collect::<Result<_>>()?).await?;
     }
     // The log begins here; JSON writes its snapshot.
     store.compact(&graph, Compact::default()).await?;

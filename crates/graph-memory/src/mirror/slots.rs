@@ -71,7 +71,7 @@ impl Data {
 }
 
 impl NodeSlot {
-    pub(super) fn of(node: Node, id: Arc<str>, kinds: &mut Names) -> Self {
+    pub(super) fn of(node: &Node, id: Arc<str>, kinds: &mut Names) -> Self {
         Self {
             id,
             kind: kinds.number(node.kind.as_str()),
