@@ -335,6 +335,59 @@ impl WriteTx {
     }
 }
 
+/// An open write transaction, whoever began it: what statements run on, when it is, and how failures are told.
+pub(crate) struct Work<'c> {
+    connection: &'c mut SqliteConnection,
+    /// Where it is remembered that the connection is to be opened anew; nobody's business for a caller's own.
+    broken: Option<&'c AtomicBool>,
+    file: &'c Path,
+    operation: &'static str,
+    now: Timestamp,
+}
+
+impl Work<'_> {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        self.connection
+    }
+
+    pub(crate) fn error(&self, error: sqlx::Error) -> Error {
+        if let Some(broken) = self.broken.filter(|_| error::breaks_connection(&error)) {
+            broken.store(true, Ordering::Release);
+        }
+        error::map(self.operation, self.file, error)
+    }
+}
+
+impl WriteTx {
+    /// This transaction, for steps that may also run in a caller's.
+    pub(crate) fn work(&mut self) -> Work<'_> {
+        let Turn { connection, broken, database, operation, now, .. } = &mut self.0;
+        let (file, operation, now) = (database.0.file.as_path(), *operation, *now);
+        Work { connection, broken: Some(broken), file, operation, now }
+    }
+}
+
+impl Database {
+    /// A transaction that a caller began on a connection of its own to this file. The present is taken now: the
+    /// write lock has to be held.
+    pub(crate) fn within<'c>(
+        &'c self,
+        connection: &'c mut SqliteConnection,
+        operation: &'static str,
+    ) -> Work<'c> {
+        let (file, now) = (self.file(), self.0.clock.now());
+        Work { connection, broken: None, file, operation, now }
+    }
+}
+
 /// A connection to read from, until dropped.
 pub struct ReadTx(Turn);
 

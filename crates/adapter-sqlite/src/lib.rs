@@ -45,6 +45,7 @@ mod vectors;
 
 pub use cache::SqliteCache;
 pub use config::*;
+pub(crate) use connect::Work;
 pub use connect::{Database, ReadTx, WriteTx};
 pub use graph::SqliteGraphs;
 pub use inspect::Inspection;

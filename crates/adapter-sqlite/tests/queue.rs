@@ -2,13 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
 use hexmem_conformance::{Rig, manual_time, minimum};
-use hexmem_ports::CommandQueue;
-use sqlx::{AssertSqlSafe, Row as _};
+use hexmem_ports::rules::RetryPolicy;
+use hexmem_ports::{
+    CommandId, CommandQueue, Enqueued, ErrorKind, LeaseRequest, Limit, Name, NewCommand, QueueId,
+    Tenant, Ttl, WhenIdle,
+};
+use serde_json::Value;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use uuid::Uuid;
 
 async fn rig() -> Rig<dyn CommandQueue> {
     let clock = Arc::new(ManualClock::default());
@@ -84,4 +94,102 @@ async fn hot_statements_are_index_ranges() {
         let scans = plan.lines().any(|line| line.starts_with("SCAN c") && !line.contains("INDEX"));
         assert!(!scans, "scans the table:\n{sql}\n{plan}");
     }
+}
+
+/// A connection of the caller's own, as an application has it.
+async fn own(file: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(5));
+    options.connect().await.unwrap()
+}
+
+fn plain(n: u128) -> NewCommand {
+    NewCommand {
+        id: CommandId(Uuid::from_u128(n)),
+        payload: vec![],
+        headers: Value::Null,
+        priority: 0,
+        delay: None,
+        deadline: None,
+        dedupe: None,
+        group: None,
+        retry: RetryPolicy::default(),
+        result_ttl: Ttl::secs(60).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn commands_join_a_callers_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let clock = Arc::new(ManualClock::default());
+    let database = Database::open(SqliteConfig::new(&file), clock.clone()).await.unwrap();
+    let store = database.queue();
+    let q = QueueId::new(Tenant(Name::new("t").unwrap()), Name::new("q").unwrap());
+    let mut mine = own(&file).await;
+    mine.execute("CREATE TABLE customer (name TEXT)").await.unwrap();
+    let count = async |mine: &mut SqliteConnection| {
+        let rows: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM customer").fetch_one(mine).await.unwrap();
+        (rows, store.stats(&q).await.unwrap().ready)
+    };
+    let joined = async |tx: &mut SqliteConnection, commands: Vec<NewCommand>| {
+        store.enqueue_in(tx, &q, commands, WhenIdle::Store).await
+    };
+
+    let mut tx = mine.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    tx.execute("INSERT INTO customer VALUES ('Ada')").await.unwrap();
+    assert_eq!(joined(&mut *tx, vec![plain(1)]).await.unwrap(), [Enqueued::Queued]);
+    tx.rollback().await.unwrap();
+    assert_eq!(count(&mut mine).await, (0, 0), "neither");
+
+    // What is refused takes back its own part and leaves the rest to the caller.
+    let mut tx = mine.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    tx.execute("INSERT INTO customer VALUES ('Ada')").await.unwrap();
+    let bad = NewCommand { headers: Value::String("\0".into()), ..plain(2) };
+    let refused = joined(&mut *tx, vec![plain(1), bad]).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    joined(&mut *tx, vec![plain(3), plain(4), plain(3)]).await.unwrap();
+    assert_eq!(count(&mut own(&file).await).await, (0, 0), "not before the commit");
+    tx.commit().await.unwrap();
+    assert_eq!(count(&mut mine).await, (1, 2), "both");
+
+    // A transaction begun by hand, and none at all.
+    mine.execute("BEGIN").await.unwrap();
+    joined(&mut mine, vec![plain(5)]).await.unwrap();
+    mine.execute("COMMIT").await.unwrap();
+    joined(&mut mine, vec![plain(6)]).await.unwrap();
+    assert_eq!(count(&mut mine).await, (1, 4));
+
+    // Another file, which has no queues.
+    let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    assert!(joined(&mut elsewhere, vec![plain(7)]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_waiting_worker_looks_after_the_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let clock = Arc::new(ManualClock::default());
+    let database = Database::open(SqliteConfig::new(&file), clock.clone()).await.unwrap();
+    let store = database.queue();
+    let q = QueueId::new(Tenant(Name::new("t").unwrap()), Name::new("q").unwrap());
+    let request = LeaseRequest {
+        worker: Name::new("w").unwrap(),
+        max: Limit::new(1).unwrap(),
+        visibility: Ttl::secs(60).unwrap(),
+        wait: Duration::from_secs(3_600),
+    };
+    let push = async {
+        let mut mine = own(&file).await;
+        while store.stats(&q).await.unwrap().consumers == 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut tx = mine.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        store.enqueue_in(&mut tx, &q, vec![plain(1)], WhenIdle::Store).await.unwrap();
+        tx.commit().await.unwrap();
+        store.wake(&q);
+    };
+    // The clock stands still: nothing but the wake-up ends the wait.
+    let (leased, ()) = tokio::join!(store.lease(&q, request), push);
+    assert_eq!(leased.unwrap().len(), 1);
 }

@@ -22,7 +22,8 @@ use hexmem_ports::{
 use serde_json::Value;
 use uuid::Uuid;
 
-const COMMANDS: u128 = 2_000;
+/// How many commands; a longer run is asked for by this variable.
+const COMMANDS: &str = "HEXMEM_TEST_CRASH_COMMANDS";
 const FOLDER: &str = "HEXMEM_TEST_CRASH_FOLDER";
 
 fn queue() -> QueueId {
@@ -34,6 +35,10 @@ async fn open(folder: &Path) -> SqliteQueue {
     let config =
         SqliteConfig { synchronous: Synchronous::Normal, ..SqliteConfig::new(folder.join("q.db")) };
     Database::open(config, Arc::new(SystemClock)).await.unwrap().queue()
+}
+
+fn wanted() -> u128 {
+    std::env::var(COMMANDS).map_or(2_000, |text| text.parse().unwrap())
 }
 
 fn random() -> u64 {
@@ -113,7 +118,8 @@ impl Drop for Killed {
 async fn killed_workers_lose_no_command_and_complete_none_twice() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    let ids: Vec<_> = (1..=COMMANDS).map(|n| CommandId(Uuid::from_u128(n))).collect();
+    let wanted = wanted();
+    let ids: Vec<_> = (1..=wanted).map(|n| CommandId(Uuid::from_u128(n))).collect();
     let commands = ids.iter().map(|id| NewCommand {
         id: *id,
         payload: id.to_string().into_bytes(),
@@ -128,17 +134,18 @@ async fn killed_workers_lose_no_command_and_complete_none_twice() {
     });
     store.enqueue(&queue(), commands.collect(), WhenIdle::Store, vec![]).await.unwrap();
 
+    let patience = Duration::from_secs(30 * u64::try_from(wanted / 1_000).unwrap());
     let start = Instant::now();
     let mut children = [Killed::spawn(folder.path()), Killed::spawn(folder.path())];
     let mut kills = 0;
     loop {
         SystemClock.sleep(Duration::from_millis(60 + random() % 250)).await;
         let stats = store.stats(&queue()).await.unwrap();
-        if u128::from(stats.results) == COMMANDS {
+        if u128::from(stats.results) == wanted {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "not done: {stats:?}");
-        if kills < 20 {
+        assert!(start.elapsed() < patience, "not done: {stats:?}");
+        if kills < wanted / 100 {
             let victim = usize::try_from(random() % 2).unwrap();
             children[victim] = Killed::spawn(folder.path());
             kills += 1;
@@ -176,4 +183,6 @@ async fn killed_workers_lose_no_command_and_complete_none_twice() {
     }
     let stats = store.stats(&queue()).await.unwrap();
     assert_eq!((stats.ready, stats.in_flight, stats.dead), (0, 0, 0));
+    let stale = log.lines().filter(|line| line.starts_with("stale")).count();
+    println!("{wanted} commands, {} deliveries, {kills} kills, {stale} refused", leased.len());
 }

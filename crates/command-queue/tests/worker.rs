@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod worker_counting;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,8 +11,8 @@ use std::time::Duration;
 
 use hexmem_adapter_memory::{ManualClock, MemoryOutbox, MemoryQueue};
 use hexmem_command_queue::{
-    Commands, Job, JobError, JobResult, PushOptions, Pushed, WhenCancelled, WhenStopping, Worker,
-    WorkerOptions, WorkerReport,
+    Commands, Job, JobError, JobResult, PushOptions, Pushed, Relay, RelayReport, WhenCancelled,
+    WhenStopping, Worker, WorkerOptions, WorkerReport, no_other_effects,
 };
 use hexmem_ports::rules::RetryPolicy;
 use hexmem_ports::{
@@ -18,6 +20,7 @@ use hexmem_ports::{
     WhenIdle,
 };
 use tokio::sync::oneshot;
+use worker_counting::Counting;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -262,4 +265,159 @@ async fn pushes_say_what_became_of_them() {
     let pushed = commands.push_many(many.clone(), vec![]).await.unwrap();
     let expected: Vec<_> = many.iter().map(|command| Pushed::Queued(command.id)).collect();
     assert_eq!(pushed, expected);
+}
+
+#[tokio::test]
+async fn what_runs_too_long_fails_its_attempt() {
+    let (commands, clock) = commands();
+    let id = push(&commands, "slow", &retry_at_once(1)).await;
+    let timeout = Some(Ttl::secs(45).unwrap());
+    let worker = Worker::new(commands.clone(), WorkerOptions { timeout, ..options(1) });
+    let drive = async {
+        until(async || commands.stats().await.unwrap().in_flight == 1).await;
+        // More than the timeout: the handler may not have begun when the store shows the lease.
+        for _ in 0..12 {
+            clock.advance(Duration::from_secs(5));
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        until(async || ended(&commands, id).await.is_some()).await;
+    };
+    let never = |_: Job| std::future::pending::<JobResult>();
+    let report = run(&worker, &clock, never, drive).await;
+    assert_eq!(report.dead, 1);
+    let error = commands.result(id).await.unwrap().unwrap().error.unwrap();
+    assert!(error.contains("longer than 45s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_second_stop_hands_back_what_the_first_let_run() {
+    let (commands, _) = commands();
+    let id = push(&commands, "long", &retry_at_once(1)).await;
+    let worker = Worker::new(commands.clone(), options(1));
+    let (first, stop) = oneshot::channel::<()>();
+    let (second, hand_back) = oneshot::channel::<()>();
+    let drive = async {
+        until(async || commands.stats().await.unwrap().in_flight == 1).await;
+        first.send(()).unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(commands.stats().await.unwrap().in_flight, 1, "it may finish");
+        second.send(()).unwrap();
+    };
+    let heard = |sent: oneshot::Receiver<()>| async move {
+        let _ = sent.await;
+    };
+    let never = |_: Job| std::future::pending::<JobResult>();
+    let (report, ()) = tokio::join!(worker.run_until(never, heard(stop), heard(hand_back)), drive);
+    assert_eq!(report.unwrap().handed_back, 1);
+    assert_eq!(commands.view(id).await.unwrap().unwrap().attempts, 0);
+}
+
+#[tokio::test]
+async fn many_are_kept_alive_by_one_call_and_settled_by_one() {
+    let (inner, clock) = commands();
+    let counting = Arc::new(Counting::over(&inner));
+    let commands = Commands::new(counting.clone(), clock.clone(), inner.queue().clone());
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(push(&commands, "x", &retry_at_once(2)).await);
+    }
+    let worker = Worker::new(commands.clone(), options(20));
+    let go = tokio::sync::Semaphore::new(0);
+    let handler = |_: Job| async {
+        let _ = go.acquire().await;
+        JobResult::Ok(None)
+    };
+    let drive = async {
+        until(async || commands.stats().await.unwrap().in_flight == 20).await;
+        for _ in 0..9 {
+            clock.advance(Duration::from_secs(10));
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        go.add_permits(20);
+        until(async || commands.stats().await.unwrap().results == 20).await;
+    };
+    let report = run(&worker, &clock, handler, drive).await;
+    assert_eq!((report.completed, report.lost), (20, 0));
+    let calls = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+    assert_eq!(calls(&counting.extends), 9, "one heartbeat for all");
+    assert!(calls(&counting.acks) <= 3, "{} calls for 20", calls(&counting.acks));
+}
+
+#[tokio::test]
+async fn a_store_out_of_reach_ends_handlers_when_their_leases_have_run_out() {
+    let (inner, clock) = commands();
+    let counting = Arc::new(Counting::over(&inner));
+    let commands = Commands::new(counting.clone(), clock.clone(), inner.queue().clone());
+    let id = push(&commands, "x", &retry_at_once(2)).await;
+    let worker = Worker::new(commands.clone(), options(1));
+    let dropped = AtomicBool::new(false);
+    struct OnDrop<'a>(&'a AtomicBool);
+    impl Drop for OnDrop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let handler = |_: Job| {
+        let on_drop = OnDrop(&dropped);
+        async move {
+            std::future::pending::<()>().await;
+            drop(on_drop);
+            JobResult::Ok(None)
+        }
+    };
+    let drive = async {
+        until(async || inner.stats().await.unwrap().in_flight == 1).await;
+        counting.unreachable.store(true, Ordering::Relaxed);
+        for second in 0..32 {
+            assert!(second > 20 || !dropped.load(Ordering::Relaxed), "it is held: {second}");
+            clock.advance(Duration::from_secs(1));
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(dropped.load(Ordering::Relaxed), "nothing that it gives back would be taken");
+        assert_eq!(ended(&inner, id).await, None);
+    };
+    let report = run(&worker, &clock, handler, drive).await;
+    assert!(report.lost >= 1);
+}
+
+#[tokio::test]
+async fn a_completion_and_what_follows_from_it_are_one_step() {
+    let clock = Arc::new(ManualClock::default());
+    let outbox = MemoryOutbox::new(clock.clone());
+    let store = Arc::new(MemoryQueue::new(clock.clone(), outbox.clone()));
+    let tenant = Tenant(name("t"));
+    let first =
+        Commands::new(store.clone(), clock.clone(), QueueId::new(tenant.clone(), name("first")));
+    let second = Commands::new(store.clone(), clock.clone(), QueueId::new(tenant, name("second")));
+    let good = push(&first, "good", &retry_at_once(1)).await;
+    let bad = push(&first, "bad", &retry_at_once(1)).await;
+    let handler = |job: Job| {
+        let second = second.clone();
+        async move {
+            let options = PushOptions { id: Some(job.id()), ..PushOptions::default() };
+            job.then(second.effect(job.payload(), &options)?);
+            if job.payload() == b"bad" { Err(JobError::retry("no")) } else { Ok(None) }
+        }
+    };
+    let worker = Worker::new(first.clone(), options(2));
+    let stop =
+        until(async || ended(&first, good).await.is_some() && ended(&first, bad).await.is_some());
+    run(&worker, &clock, handler, stop).await;
+
+    let relay = Relay::new(Arc::new(outbox.clone()), store, clock.clone());
+    let mut report = RelayReport::default();
+    assert!(relay.carry(&no_other_effects, &mut report).await.unwrap());
+    assert!(!relay.carry(&no_other_effects, &mut report).await.unwrap(), "one, and it is gone");
+    assert_eq!(report, RelayReport { pushed: 1, others: 0 });
+    let view = second.view(good).await.unwrap().unwrap();
+    assert_eq!(view.payload, b"good");
+    assert_eq!(second.view(bad).await.unwrap(), None, "nothing follows from a failure");
 }

@@ -13,24 +13,26 @@ use crate::workspace::Workspace;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask bench [-p CRATE]... [FILTER]
+Usage: cargo xtask bench [-p CRATE]... [--peers] [FILTER]
 
-Runs the criterion benchmarks of the crates that have some, and of the workspace in benches/ (rivals that cannot
-share our lockfile), and prints Markdown: each benchmark GROUP/hexmem beside the other functions of its group.
+Runs the criterion benchmarks of the crates that have some, and prints Markdown: each benchmark GROUP/hexmem beside the other functions of its group.
 A ratio above 1 means that hexmem is faster. Also writes target/bench/report.md and target/bench/ratios.svg.
 
   -p CRATE    the benchmarks of one crate
+  --peers     those beside other libraries, alone: benches/peers, a workspace of its own whose dependencies are
+              downloaded; said so, and no failure, where they cannot be had
   FILTER      the benchmarks whose name contains it";
 
 /// Runs the command.
 pub(crate) fn main(args: &[String]) -> Result {
-    let (mut chosen, mut filter) = (Vec::new(), None);
+    let (mut chosen, mut filter, mut peers) = (Vec::new(), None, false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "-p" => {
                 chosen.push(args.next().ok_or_else(|| Failure::usage("-p needs a crate"))?.clone());
             }
+            "--peers" => peers = true,
             option if option.starts_with('-') => {
                 return Err(Failure::usage(format!("unknown argument {option}")));
             }
@@ -46,19 +48,32 @@ pub(crate) fn main(args: &[String]) -> Result {
     if let Some(unknown) = chosen.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(Failure::usage(format!("{unknown} has no benchmarks")));
     }
-    names.retain(|name| chosen.is_empty() || chosen.iter().any(|one| one == name));
+    names.retain(
+        |name| {
+            if chosen.is_empty() { !peers } else { chosen.iter().any(|one| one == name) }
+        },
+    );
     for name in &names {
         let mut bench = cargo_with(&["bench", "-p", name, "--benches"]);
         show(bench.arg("--").args(&filter).env("CRITERION_HOME", &home))?;
     }
-    let rivals = workspace.root.join("benches").join("Cargo.toml");
-    let has_rivals = rivals.is_file() && chosen.is_empty();
-    if has_rivals {
-        let mut bench = cargo_with(&["bench", "--benches", "--manifest-path"]);
-        bench.arg(&rivals).arg("--").args(&filter);
-        show(bench.env("CRITERION_HOME", &home))?;
+    if peers {
+        let manifest = workspace.root.join("benches").join("peers").join("Cargo.toml");
+        let with_manifest = |words: &[&str]| {
+            let mut cargo = cargo_with(words);
+            cargo.arg("--manifest-path").arg(&manifest);
+            cargo
+        };
+        if show(&mut with_manifest(&["fetch", "--locked"])).is_err() {
+            println!("NOT RUN: the dependencies of {} cannot be had here", manifest.display());
+            return Ok(());
+        }
+        let mut bench = with_manifest(&["bench", "--locked", "--benches"]);
+        let built = workspace.target.join("peers");
+        bench.arg("--").args(&filter).env("CRITERION_HOME", &home).env("CARGO_TARGET_DIR", built);
+        show(&mut bench)?;
     }
-    if names.is_empty() && !has_rivals {
+    if names.is_empty() && !peers {
         println!("no crate has benchmarks yet");
         return Ok(());
     }

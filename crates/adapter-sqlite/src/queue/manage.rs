@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::row::{Filed, body, name, number, time_or_none};
 use super::steps::{BATCH, QueueRow};
 use super::{SqliteQueue, page, resume};
-use crate::WriteTx;
+use crate::Work;
 
 /// Workers are counted for this long after they were last seen.
 const CONSUMER_SPAN: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ impl SqliteQueue {
             }
             drop(read);
             let mut tx = self.database.write(operation).await?;
-            tx.settle_due(found.queue, BATCH).await?;
+            tx.work().settle_due(found.queue, BATCH).await?;
             tx.commit().await?;
         }
     }
@@ -104,18 +104,18 @@ impl SqliteQueue {
         self.settle_queue("queue.requeue", queue).await?;
         let mut tx = self.database.write("queue.requeue").await?;
         let now = tx.now();
-        let Some(found) = tx.find_queue(queue).await? else { return Ok(0) };
-        let chosen = tx.dead_letters(found.queue, which).await?;
-        let mut sequence = tx.reserve(found.queue, chosen.len()).await?;
+        let Some(found) = tx.work().find_queue(queue).await? else { return Ok(0) };
+        let chosen = tx.work().dead_letters(found.queue, which).await?;
+        let mut sequence = tx.work().reserve(found.queue, chosen.len()).await?;
         let count = chosen.len();
         for mut filed in chosen {
             filed.core.requeue(sequence, now);
             sequence += 1;
             let head = match &filed.core.group {
                 None => true,
-                Some(group) => !tx.is_group_busy(found.queue, group).await?,
+                Some(group) => !tx.work().is_group_busy(found.queue, group).await?,
             };
-            tx.file_command(found.queue, &filed, head).await?;
+            tx.work().file_command(found.queue, &filed, head).await?;
         }
         tx.commit().await?;
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
@@ -125,12 +125,12 @@ impl SqliteQueue {
         self.settle_queue("queue.purge", queue).await?;
         let mut tx = self.database.write("queue.purge").await?;
         let now = tx.now();
-        let Some(found) = tx.find_queue(queue).await? else { return Ok(0) };
-        let chosen = tx.dead_letters(found.queue, which).await?;
+        let Some(found) = tx.work().find_queue(queue).await? else { return Ok(0) };
+        let chosen = tx.work().dead_letters(found.queue, which).await?;
         let count = chosen.len();
         for mut filed in chosen {
             filed.core.purge(now);
-            tx.file_command(found.queue, &filed, true).await?;
+            tx.work().file_command(found.queue, &filed, true).await?;
             sqlx::query(include_str!("../sql/queue/delete_body.sql"))
                 .bind(filed.row)
                 .execute(tx.connection())
@@ -220,7 +220,7 @@ impl SqliteQueue {
             .map_err(|e| tx.error(e))?;
         for queue in queues {
             if count < most {
-                count += tx.settle_due(queue, most - count).await?;
+                count += tx.work().settle_due(queue, most - count).await?;
             }
         }
         let buried = now.minus(TOMBSTONE_TTL);
@@ -248,7 +248,7 @@ impl SqliteQueue {
     }
 }
 
-impl WriteTx {
+impl Work<'_> {
     /// The chosen dead letters, the oldest enqueue first.
     async fn dead_letters(&mut self, queue: i64, which: &DeadLetters) -> Result<Vec<Filed>> {
         let query = match which {

@@ -1,5 +1,6 @@
 //! The queue of a file.
 
+mod join;
 mod manage;
 mod records;
 mod row;
@@ -50,12 +51,14 @@ impl SqliteQueue {
     ) -> Result<R> {
         let mut tx = self.database.write(operation).await?;
         let now = tx.now();
-        let Some(found) = tx.find_queue(queue).await? else { return Err(stale(operation, lease)) };
-        let Some(mut filed) = tx.find_command(found.queue, lease.command).await? else {
+        let Some(found) = tx.work().find_queue(queue).await? else {
+            return Err(stale(operation, lease));
+        };
+        let Some(mut filed) = tx.work().find_command(found.queue, lease.command).await? else {
             return Err(stale(operation, lease));
         };
         let answer = step(&mut filed.core, now)?;
-        tx.file_command(found.queue, &filed, filed.was_head()).await?;
+        tx.work().file_command(found.queue, &filed, filed.was_head()).await?;
         tx.commit().await?;
         self.database.bells().ring(&queue.digest());
         Ok(answer)
@@ -76,17 +79,17 @@ impl SqliteQueue {
         }
         let mut tx = self.database.write("queue.extend").await?;
         let now = tx.now();
-        let Some(found) = tx.find_queue(queue).await? else {
+        let Some(found) = tx.work().find_queue(queue).await? else {
             return Ok(leases.iter().map(refused).collect());
         };
         let mut answers = Vec::with_capacity(leases.len());
         for lease in leases {
-            let answer = match tx.find_command(found.queue, lease.command).await? {
+            let answer = match tx.work().find_command(found.queue, lease.command).await? {
                 None => refused(lease),
                 Some(mut filed) => {
                     let answer = filed.core.extend(lease, visibility, now);
                     if answer.is_ok() {
-                        tx.file_command(found.queue, &filed, filed.was_head()).await?;
+                        tx.work().file_command(found.queue, &filed, filed.was_head()).await?;
                     }
                     answer
                 }
@@ -125,14 +128,14 @@ fn page<T>(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Pa
 
 async fn complete(tx: &mut WriteTx, queue: i64, ack: Ack) -> Result<Result<bool>> {
     let now = tx.now();
-    let Some(mut filed) = tx.find_command(queue, ack.lease.command).await? else {
+    let Some(mut filed) = tx.work().find_command(queue, ack.lease.command).await? else {
         return Ok(Err(stale("queue.ack", &ack.lease)));
     };
     match filed.core.complete(&ack.lease, now) {
         Ok(true) => {
-            tx.file_command(queue, &filed, filed.was_head()).await?;
+            tx.work().file_command(queue, &filed, filed.was_head()).await?;
             if let Some(result) = ack.result {
-                tx.insert_result(filed.row, &result).await?;
+                tx.work().insert_result(filed.row, &result).await?;
             }
             Ok(Ok(true))
         }
@@ -160,17 +163,9 @@ impl CommandQueue for SqliteQueue {
             return Ok(Vec::new());
         }
         let mut tx = self.database.write("queue.enqueue").await?;
-        let found = tx.open_queue(queue).await?;
-        let idle = tx.is_idle(&found, when_idle).await?;
-        let mut sequence = tx.reserve(found.queue, commands.len()).await?;
-        let mut answers = Vec::with_capacity(commands.len());
-        let mut newly = false;
-        for command in commands {
-            let (answer, stored) = tx.enqueue_one(found.queue, command, sequence, idle).await?;
-            sequence += 1;
-            newly |= stored;
-            answers.push(answer);
-        }
+        let answers = tx.work().enqueue_all(queue, commands, when_idle).await?;
+        let newly = answers.iter().any(|(_, stored)| *stored);
+        let answers = answers.into_iter().map(|(answer, _)| answer).collect();
         if !newly {
             // Nothing to keep, not even a queue that was opened for it.
             return Ok(answers);
@@ -208,7 +203,7 @@ impl CommandQueue for SqliteQueue {
             return Ok(Vec::new());
         }
         let mut tx = self.database.write("queue.ack").await?;
-        let Some(found) = tx.find_queue(queue).await? else {
+        let Some(found) = tx.work().find_queue(queue).await? else {
             return Ok(acks.iter().map(|ack| Err(stale("queue.ack", &ack.lease))).collect());
         };
         let (mut answers, mut newly) = (Vec::with_capacity(acks.len()), false);
@@ -249,12 +244,14 @@ impl CommandQueue for SqliteQueue {
     async fn cancel(&self, queue: &QueueId, id: CommandId) -> Result<CancelOutcome> {
         let mut tx = self.database.write("queue.cancel").await?;
         let now = tx.now();
-        let Some(found) = tx.find_queue(queue).await? else { return Ok(CancelOutcome::Unknown) };
-        let Some(mut filed) = tx.find_command(found.queue, id).await? else {
+        let Some(found) = tx.work().find_queue(queue).await? else {
+            return Ok(CancelOutcome::Unknown);
+        };
+        let Some(mut filed) = tx.work().find_command(found.queue, id).await? else {
             return Ok(CancelOutcome::Unknown);
         };
         let outcome = filed.core.cancel(now);
-        tx.file_command(found.queue, &filed, filed.was_head()).await?;
+        tx.work().file_command(found.queue, &filed, filed.was_head()).await?;
         tx.commit().await?;
         self.database.bells().ring(&queue.digest());
         Ok(outcome)
@@ -310,8 +307,8 @@ impl CommandQueue for SqliteQueue {
         limits.check("queue.set_limits")?;
         let mut tx = self.database.write("queue.set_limits").await?;
         let now = tx.now();
-        let found = tx.open_queue(queue).await?;
-        tx.put_limits(found.queue, limits, found.limits_version + 1, now).await?;
+        let found = tx.work().open_queue(queue).await?;
+        tx.work().put_limits(found.queue, limits, found.limits_version + 1, now).await?;
         tx.commit().await?;
         self.database.bells().ring(&queue.digest());
         Ok(())

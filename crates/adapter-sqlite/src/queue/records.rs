@@ -15,7 +15,7 @@ use super::SqliteQueue;
 use super::row::{Filed, body, command_id, group_hash, instant, name, number, signed};
 use super::schedules::ScheduleRow;
 use super::steps::QueueRow;
-use crate::{ReadTx, WriteTx};
+use crate::{ReadTx, Work};
 
 /// Where a scan goes on: sections in this order, each by queue and key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ impl Records for SqliteQueue {
         let mut queues = std::collections::HashSet::new();
         for entry in entries {
             queues.insert(entry.queue.digest());
-            answers.push(tx.restore_entry(entry).await?);
+            answers.push(tx.work().restore_entry(entry).await?);
         }
         tx.commit().await?;
         for queue in queues {
@@ -198,7 +198,7 @@ impl Records for SqliteQueue {
     }
 }
 
-impl WriteTx {
+impl Work<'_> {
     /// Writes an entry that is newer than what is held.
     async fn restore_entry(&mut self, entry: QueueEntry) -> Result<Restored> {
         let found = self.open_queue(&entry.queue).await?;

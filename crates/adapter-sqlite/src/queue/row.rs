@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite};
 use uuid::Uuid;
 
-use crate::WriteTx;
+use crate::Work;
 
 /// A command as it lies in the file.
 pub(super) struct Filed {
@@ -173,7 +173,7 @@ pub(super) fn group_hash(group: &Name) -> Vec<u8> {
     Digest::of(group.as_str().as_bytes()).0.to_vec()
 }
 
-impl WriteTx {
+impl Work<'_> {
     /// Writes a step of the state machine down. `head`: no older one of its group is unfinished. When the
     /// head of a group ends, the next one takes its place.
     pub(super) async fn file_command(

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::row::{instant, json, name, number, signed, time_or_none};
 use super::{SqliteQueue, page, resume};
-use crate::WriteTx;
+use crate::Work;
 
 /// A schedule as the file has it.
 pub(super) struct ScheduleRow {
@@ -53,8 +53,8 @@ impl SqliteQueue {
         schedule.template.check("queue.put_schedule")?;
         let mut tx = self.database.write("queue.put_schedule").await?;
         let now = tx.now();
-        let found = tx.open_queue(queue).await?;
-        let kept = tx.find_schedule(found.queue, &schedule.name).await?;
+        let found = tx.work().open_queue(queue).await?;
+        let kept = tx.work().find_schedule(found.queue, &schedule.name).await?;
         let present = kept.as_ref().map_or(0, ScheduleRow::present);
         if present != expected {
             let repeat = kept.as_ref().is_some_and(|kept| {
@@ -73,7 +73,7 @@ impl SqliteQueue {
         }
         schedule.version = kept.map_or(0, |kept| kept.schedule.version) + 1;
         let version = schedule.version;
-        tx.put_schedule(found.queue, &schedule, Some(expected), now, None).await?;
+        tx.work().put_schedule(found.queue, &schedule, Some(expected), now, None).await?;
         tx.commit().await?;
         Ok(version)
     }
@@ -81,7 +81,7 @@ impl SqliteQueue {
     pub(super) async fn remove_schedule(&self, queue: &QueueId, name: &Name) -> Result<bool> {
         let mut tx = self.database.write("queue.delete_schedule").await?;
         let now = tx.now().as_micros();
-        let Some(found) = tx.find_queue(queue).await? else { return Ok(false) };
+        let Some(found) = tx.work().find_queue(queue).await? else { return Ok(false) };
         let done = sqlx::query(include_str!("../sql/queue/schedule_delete.sql"))
             .bind(found.queue)
             .bind(name.as_str())
@@ -123,7 +123,7 @@ impl SqliteQueue {
     ) -> Result<Fired> {
         let mut tx = self.database.write("queue.fire").await?;
         let now = tx.now().as_micros();
-        let Some(found) = tx.find_queue(queue).await? else { return Ok(Fired::Lost) };
+        let Some(found) = tx.work().find_queue(queue).await? else { return Ok(Fired::Lost) };
         let moved = sqlx::query(include_str!("../sql/queue/schedule_fire.sql"))
             .bind(found.queue)
             .bind(name.as_str())
@@ -134,17 +134,17 @@ impl SqliteQueue {
             .await
             .map_err(|e| tx.error(e))?;
         if moved.rows_affected() == 0 {
-            let fired_before = tx.find_command(found.queue, command.id).await?.is_some();
+            let fired_before = tx.work().find_command(found.queue, command.id).await?.is_some();
             return Ok(if fired_before { Fired::Enqueued } else { Fired::Lost });
         }
-        let sequence = tx.reserve(found.queue, 1).await?;
-        tx.enqueue_one(found.queue, command, sequence, false).await?;
+        let sequence = tx.work().reserve(found.queue, 1).await?;
+        tx.work().enqueue_one(found.queue, command, sequence, false).await?;
         tx.commit().await?;
         Ok(Fired::Enqueued)
     }
 }
 
-impl WriteTx {
+impl Work<'_> {
     pub(super) async fn find_schedule(
         &mut self,
         queue: i64,

@@ -9,7 +9,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::row::{Filed, body, group_hash, number, signed, time_or_none};
-use crate::WriteTx;
+use crate::Work;
 
 /// Settled in one transaction: bounds how long the write lock is held for what time has piled up.
 pub(super) const BATCH: u32 = 256;
@@ -59,7 +59,7 @@ fn secret(operation: &'static str) -> Result<u128> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-impl WriteTx {
+impl Work<'_> {
     /// The queue, if it is there.
     pub(super) async fn find_queue(&mut self, queue: &QueueId) -> Result<Option<QueueRow>> {
         let row = sqlx::query(include_str!("../sql/queue/find.sql"))

@@ -75,15 +75,15 @@ impl SqliteQueue {
     ) -> Result<(Vec<Leased>, i64)> {
         loop {
             let mut tx = self.database.write("queue.lease").await?;
-            let found = tx.open_queue(queue).await?;
-            if tx.settle_due(found.queue, BATCH).await? == BATCH {
+            let found = tx.work().open_queue(queue).await?;
+            if tx.work().settle_due(found.queue, BATCH).await? == BATCH {
                 // Much has piled up: others get their turn between the batches.
                 tx.commit().await?;
                 continue;
             }
-            let leased = tx.hand_out(&found, request).await?;
+            let leased = tx.work().hand_out(&found, request).await?;
             let waits_until = waits_until.filter(|_| leased.is_empty());
-            tx.saw_worker(found.queue, &request.worker, waits_until).await?;
+            tx.work().saw_worker(found.queue, &request.worker, waits_until).await?;
             tx.commit().await?;
             return Ok((leased, found.queue));
         }
