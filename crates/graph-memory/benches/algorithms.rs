@@ -1,6 +1,7 @@
 //! Neighbourhoods and ranks in memory beside petgraph over the same graph.
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use hexmem_graph_memory::{
     CommunityOptions, GraphMemory, Mirror, ProjectionQuery, RankOptions, RecallQuery, Seed,
 };
 use hexmem_ports::{
-    Clock, Direction, EdgeDraft, EdgeId, Expect, GraphBatch, GraphChange, GraphId, Limit, Name,
-    NeighbourQuery, NodeDraft, Tenant,
+    Clock, Direction, Edge, EdgeDraft, EdgeId, Expect, GraphBatch, GraphChange, GraphId, Limit,
+    Name, NeighbourQuery, Node, NodeDraft, Tenant,
 };
 use petgraph::Direction as Way;
 use petgraph::algo::page_rank;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::{VisitMap, Visitable};
+use petgraph::visit::{EdgeRef as _, VisitMap, Visitable};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -89,8 +90,42 @@ async fn both(nodes: u32) -> (Mirror, DiGraph<(), ()>) {
     (memory.load().await.unwrap(), bare)
 }
 
+/// The loaded graph's nodes and edges in a graph of petgraph alone, in the order of their numbers.
+fn owned(mirror: &Mirror) -> DiGraph<Node, Edge> {
+    let mut graph = DiGraph::new();
+    let places: HashMap<Name, NodeIndex> =
+        mirror.nodes().map(|node| (node.id.clone(), graph.add_node(node))).collect();
+    for edge in mirror.edges() {
+        graph.add_edge(places[&edge.src], places[&edge.dst], edge);
+    }
+    graph
+}
+
+/// Breadth first, and copies of the nodes found and of the edges between them.
+fn copying_bfs(
+    graph: &DiGraph<Node, Edge>,
+    start: NodeIndex,
+    hops: u32,
+    most: usize,
+) -> (Vec<Node>, Vec<Edge>) {
+    let found = bare_bfs(graph, start, hops, most);
+    let mut inside = graph.visit_map();
+    for index in &found {
+        inside.visit(*index);
+    }
+    let nodes = found.iter().map(|index| graph[*index].clone()).collect();
+    let edges = found.iter().flat_map(|index| graph.edges(*index));
+    let edges = edges.filter(|edge| inside.is_visited(&edge.target()));
+    (nodes, edges.map(|edge| edge.weight().clone()).collect())
+}
+
 /// Breadth first over a bare petgraph graph, either way: which nodes lie within `hops`, nearest first.
-fn bare_bfs(graph: &DiGraph<(), ()>, start: NodeIndex, hops: u32, most: usize) -> Vec<NodeIndex> {
+fn bare_bfs<N, E>(
+    graph: &DiGraph<N, E>,
+    start: NodeIndex,
+    hops: u32,
+    most: usize,
+) -> Vec<NodeIndex> {
     let mut seen = graph.visit_map();
     seen.visit(start);
     let (mut found, mut level) = (vec![start], vec![start]);
@@ -125,23 +160,33 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A late node, whose neighbourhood is small, and an early one with many edges.
+/// Around a late node. Against a bare search stand the ids and distances, against one that copies what it finds
+/// the nodes and edges.
 fn neighbourhood(criterion: &mut Criterion, mirror: &Mirror, bare: &DiGraph<(), ()>) {
-    let mut group = criterion.benchmark_group("graph neighbourhood");
-    for (start, hops) in [(90_000_u32, 1), (90_000, 2)] {
-        let input = format!("{hops} hops");
-        let query = NeighbourQuery::new(vec![id(start)], hops, Limit::new(10_000).unwrap());
-        let reached = mirror.neighbours(&query).unwrap().nodes.len();
-        let input = format!("{input}, {reached} nodes");
+    const START: u32 = 90_000;
+    let most = Limit::new(10_000).unwrap();
+    let owned = owned(mirror);
+    let copied = owned.node_indices().find(|index| owned[*index].id == id(START)).unwrap();
+    for hops in [1, 2, 3] {
+        let query = NeighbourQuery::new(vec![id(START)], hops, most);
+        let input = format!("{hops} hops, {} nodes", mirror.reach(&query).unwrap().len());
+        let mut group = criterion.benchmark_group("graph reach");
+        group.bench_function(BenchmarkId::new("hexmem", &input), |bencher| {
+            bencher.iter(|| black_box(mirror.reach(&query).unwrap()));
+        });
+        group.bench_function(BenchmarkId::new("petgraph bfs", &input), |bencher| {
+            bencher.iter(|| black_box(bare_bfs(bare, NodeIndex::from(START), hops, 10_000)));
+        });
+        group.finish();
+        let mut group = criterion.benchmark_group("graph neighbourhood");
         group.bench_function(BenchmarkId::new("hexmem", &input), |bencher| {
             bencher.iter(|| black_box(mirror.neighbours(&query).unwrap()));
         });
-        group.bench_function(BenchmarkId::new("petgraph bfs", &input), |bencher| {
-            let start = NodeIndex::from(start);
-            bencher.iter(|| black_box(bare_bfs(bare, start, hops, 10_000)));
+        group.bench_function(BenchmarkId::new("petgraph bfs and copies", &input), |bencher| {
+            bencher.iter(|| black_box(copying_bfs(&owned, copied, hops, 10_000)));
         });
+        group.finish();
     }
-    group.finish();
 }
 
 fn ranks(criterion: &mut Criterion, mirror: &Mirror, bare: &DiGraph<(), ()>) {

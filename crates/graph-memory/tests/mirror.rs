@@ -179,6 +179,8 @@ proptest! {
             for query in &queries {
                 let store = memory.store().neighbourhood(memory.graph(), query).await.unwrap();
                 assert_eq!(mirror.neighbours(query).unwrap(), store, "{query:?}");
+                let ids = store.nodes.iter().map(|near| (near.node.id.as_str(), near.distance));
+                assert!(mirror.reach(query).unwrap().into_iter().eq(ids));
                 let Some(from) = query.seeds.first() else { continue };
                 for cost in [Cost::Hops, Cost::Weight, Cost::Strength] {
                     let path = PathQuery {

@@ -86,46 +86,8 @@ impl Mirror {
     /// What lies around some nodes: breadth first, linear in what it visits.
     pub fn neighbours(&self, query: &NeighbourQuery) -> Result<Neighbourhood> {
         let mut page = NearPage::new(query)?;
-        let at = self.instant("graph.neighbourhood", query.as_of)?;
-        let (sources, data) = (&query.sources, query.edge_data.as_ref());
-        let rule = self.follow_rule(at, &query.relations, query.min_weight, sources, data);
-        let enter = self.enter_rule(&query.kinds, query.node_data.as_ref());
-        let enters = |index: NodeIndex| {
-            enter.is_open() || self.graph.node_weight(index).is_some_and(|slot| enter.admits(slot))
-        };
-
-        let mut seen = self.graph.visit_map();
-        let mut level: Vec<NodeIndex> = query
-            .seeds
-            .iter()
-            .filter_map(|id| self.nodes.get(id.as_str()).copied())
-            .filter(|index| seen.visit(*index))
-            .collect();
-        // Up to the end of the page: the node, its distance, and whether it is on the page.
-        let mut reached: Vec<(NodeIndex, u32, bool)> = Vec::new();
-        for distance in 0..=query.hops {
-            level.sort_unstable_by(|a, b| self.id_of(*a).cmp(self.id_of(*b)));
-            let here = page.take(distance, level.iter().map(|index| self.id_of(*index)));
-            let ranked = level.iter().enumerate().take(here.end);
-            reached.extend(ranked.map(|(rank, index)| (*index, distance, here.contains(&rank))));
-            if page.is_full() || level.is_empty() || distance == query.hops {
-                break;
-            }
-            let mut next = Vec::new();
-            for index in level {
-                for way in ways(query.direction) {
-                    for edge in self.graph.edges_directed(index, *way) {
-                        let there =
-                            if *way == Way::Outgoing { edge.target() } else { edge.source() };
-                        if rule.allows(edge.weight()) && enters(there) && seen.visit(there) {
-                            next.push(there);
-                        }
-                    }
-                }
-            }
-            level = next;
-        }
-
+        let rule = self.edge_rule(query)?;
+        let reached = self.visit(query, &rule, &mut page);
         let (edges, steps) = self.edges_among(&reached, query.direction, &rule);
         let on_page = reached.into_iter().filter(|(_, _, here)| *here);
         let nodes = on_page.filter_map(|(index, distance, _)| {
@@ -136,6 +98,68 @@ impl Mirror {
             Some(Reached { node, distance, via })
         });
         Ok(Neighbourhood { nodes: nodes.collect(), edges, next: page.next() })
+    }
+
+    /// The ids of the nodes that [`neighbours`](Self::neighbours) gives, and their distances, in its order. Copies
+    /// neither nodes nor edges, which is most of the work there.
+    pub fn reach(&self, query: &NeighbourQuery) -> Result<Vec<(&str, u32)>> {
+        let reached = self.visit(query, &self.edge_rule(query)?, &mut NearPage::new(query)?);
+        let on_page = reached.into_iter().filter(|(_, _, here)| *here);
+        Ok(on_page.map(|(index, distance, _)| (self.id_of(index), distance)).collect())
+    }
+
+    fn edge_rule(&self, query: &NeighbourQuery) -> Result<Follow> {
+        let at = self.instant("graph.neighbourhood", query.as_of)?;
+        let (sources, data) = (&query.sources, query.edge_data.as_ref());
+        Ok(self.follow_rule(at, &query.relations, query.min_weight, sources, data))
+    }
+
+    /// The nodes up to the end of the page, each with its distance and whether it is on the page.
+    fn visit(
+        &self,
+        query: &NeighbourQuery,
+        rule: &Follow,
+        page: &mut NearPage,
+    ) -> Vec<(NodeIndex, u32, bool)> {
+        let enter = self.enter_rule(&query.kinds, query.node_data.as_ref());
+        let enters = |index: NodeIndex| {
+            enter.is_open() || self.graph.node_weight(index).is_some_and(|slot| enter.admits(slot))
+        };
+        // Ids beside the numbers: sorting by them would else look each up many times.
+        let named = |index: NodeIndex| (self.id_of(index), index);
+        let mut seen = self.graph.visit_map();
+        let mut level: Vec<(&str, NodeIndex)> = query
+            .seeds
+            .iter()
+            .filter_map(|id| self.nodes.get(id.as_str()).copied())
+            .filter(|index| seen.visit(*index))
+            .map(named)
+            .collect();
+        let mut reached = Vec::new();
+        for distance in 0..=query.hops {
+            level.sort_unstable_by_key(|(id, _)| *id);
+            let here = page.take(distance, level.iter().map(|(id, _)| *id));
+            let ranked = level.iter().enumerate().take(here.end);
+            reached
+                .extend(ranked.map(|(rank, (_, index))| (*index, distance, here.contains(&rank))));
+            if page.is_full() || level.is_empty() || distance == query.hops {
+                break;
+            }
+            let mut next = Vec::new();
+            for (_, index) in level {
+                for way in ways(query.direction) {
+                    for edge in self.graph.edges_directed(index, *way) {
+                        let there =
+                            if *way == Way::Outgoing { edge.target() } else { edge.source() };
+                        if rule.allows(edge.weight()) && enters(there) && seen.visit(there) {
+                            next.push(named(there));
+                        }
+                    }
+                }
+            }
+            level = next;
+        }
+        reached
     }
 
     /// The edges of a page in order of id, and for each node the edge of the smallest id that leads to it from a
