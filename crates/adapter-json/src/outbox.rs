@@ -155,10 +155,8 @@ impl HeldOutbox {
                     file.waiting.clear();
                     file.held.clear();
                 }
-                let mut news = Some(news);
-                while let Some(part) = news {
-                    part.entries.into_iter().for_each(|(_, note)| file.take(note));
-                    news = if part.more { file.journal.read::<Note>(operation)? } else { None };
+                for (_, note) in news.entries {
+                    file.take(note);
                 }
             }
         }
@@ -197,7 +195,7 @@ impl HeldOutbox {
             .map(|(effect, sequence)| OutboxEntry { sequence, committed_at, effect })
             .collect();
         let note = Note::Prepare { op, graph: graph.clone(), entries };
-        self.file.journal.append(operation, std::slice::from_ref(&note))?;
+        self.file.journal.append(operation, &note)?;
         self.file.take(note);
         Ok(())
     }

@@ -42,6 +42,7 @@ mod formats;
 mod identity;
 mod memory;
 mod mirror;
+mod view;
 mod vocabulary;
 
 pub use algorithms::*;
@@ -50,4 +51,5 @@ pub use formats::*;
 pub use identity::{fact_id, slot_id};
 pub use memory::*;
 pub use mirror::{Followed, Mirror};
+pub use view::{VIEW_NODES, ViewOptions, ViewReport, view_graph};
 pub use vocabulary::*;

@@ -195,7 +195,7 @@ fn unwritable(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, OPERATION, "the file cannot be written").caused_by(error)
 }
 
-/// The pages of a graph: first its nodes, then its edges.
+/// The pages of a graph: its nodes, then its edges, or its edges alone.
 pub(crate) struct Pages<'a> {
     memory: &'a GraphMemory,
     as_of: AsOf,

@@ -53,6 +53,7 @@ use hexmem_ports::{AsOf, Edge, Error, Result, Timestamp, ValidAt};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(crate) use export::Pages;
 pub use export::{ExportOptions, ExportReport, export_graph};
 pub use import::{BadItems, ImportOptions, ImportReport, Progress, import_graph};
 pub use problem::Problem;

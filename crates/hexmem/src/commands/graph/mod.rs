@@ -10,6 +10,7 @@ mod print;
 mod rank;
 mod show;
 mod stage;
+mod view;
 
 use std::sync::Arc;
 
@@ -45,6 +46,14 @@ running it again.")]
 What a form cannot hold is counted on standard error. Earlier versions are in no form. A file is replaced as a
 whole, or not at all. NetworkX reads node-link: networkx.node_link_graph(json.load(file), edges=\"links\")")]
     Export(export::Export),
+    /// Write one HTML page with the graph drawn, searchable, with a slider over time
+    #[command(after_help = "Examples:
+  hexmem graph view ada.html --graph ada
+  hexmem graph view london.html --around london --hops 2 --graph ada
+
+The page is one file that needs no network. Of a larger graph the best-connected nodes are drawn, or what lies
+around the nodes that are named; the page and standard error say what was left out.")]
+    View(view::View),
     /// Add a node, or replace its type and attributes
     #[command(after_help = "Examples:
   hexmem graph add-node ada --type person --data '{\"born\": 1815}' --graph ada
@@ -253,6 +262,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
     match command {
         Command::Import(args) => import::import(context, args).await,
         Command::Export(args) => export::export(context, args).await,
+        Command::View(args) => view::view(context, args).await,
         Command::AddNode(args) => change::add_node(context, args).await,
         Command::AddEdge(args) => change::add_edge(context, args).await,
         Command::Remove(args) => change::remove(context, args).await,
