@@ -67,6 +67,7 @@ async fn no_statement_reads_the_whole_table() {
         ("postpone", include_str!("../src/sql/sessions/sweep_postpone.sql"), "sessions_sweep"),
         ("delete", include_str!("../src/sql/sessions/sweep_delete.sql"), "sessions_sweep"),
         ("forget", include_str!("../src/sql/sessions/forget_tokens.sql"), "session_tokens_session"),
+        ("end", include_str!("../src/sql/sessions/end_tokens.sql"), "session_tokens_session"),
         ("tokens", include_str!("../src/sql/sessions/scan_tokens.sql"), "session_tokens_session"),
     ];
     let folder = tempfile::tempdir().unwrap();

@@ -194,11 +194,26 @@ async fn who_cannot_log_in_starts_no_session_and_visitors_need_no_password() {
     let other = Start::anonymous(tenant()).unwrap();
     let other = sessions.create(other).await.unwrap().session.owner;
     assert_ne!(other, visitor.session.owner, "each visitor is a user of its own");
-    // A user who takes such a name gains nothing by it.
     *passwords.0.lock().unwrap() = Some("secret");
     // A session from before the check was switched on proves nothing.
     let unproved = rig.sessions.create(Start::new(alice())).await.unwrap();
     assert!(sessions.authenticate(&unproved.token, &client).await.unwrap().is_none());
+    // Locked while they are logged in, they can renew nothing.
+    let known = sessions.create(Start::new(alice())).await.unwrap();
+    *passwords.0.lock().unwrap() = None;
+    let renewed = sessions.rotate(&known.token, Rotation::Credentials).await.unwrap_err();
+    assert_eq!(renewed.kind(), ErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn no_older_token_sees_new_privileges() {
+    let rig = rig(Policy::default());
+    let first = rig.sessions.create(Start::new(alice())).await.unwrap();
+    let second = rig.sessions.rotate(&first.token, Rotation::Renewal).await.unwrap().unwrap();
+    assert!(rig.lets_in(&first.token).await, "in its grace");
+    let third = rig.sessions.rotate(&second.token, Rotation::Privilege).await.unwrap().unwrap();
+    assert!(!rig.lets_in(&first.token).await && !rig.lets_in(&second.token).await);
+    assert!(rig.lets_in(&third.token).await, "tokens that just ended harm nobody");
 }
 
 #[tokio::test]

@@ -242,6 +242,16 @@ async fn a_planted_token_opens_nothing() {
     // Who proves themselves again gets a new token for the same session.
     let again = site.logged_in("alice", Some(&user)).await;
     assert_eq!(site.get("/whoami", Some(&user)).await.text, "nobody");
+    // Also when a request at once has renewed the token, and this one is in its grace.
+    site.clock.advance(Duration::from_secs(29 * 60));
+    site.get("/whoami", Some(&again)).await;
+    site.clock.advance(Duration::from_secs(29 * 60));
+    site.get("/whoami", Some(&again)).await;
+    site.clock.advance(Duration::from_secs(3 * 60));
+    assert!(site.get("/whoami", Some(&again)).await.token().is_some());
+    let again = site.logged_in("alice", Some(&again)).await;
+    assert_eq!(site.data(&again).await, json!({ "a": 1 }));
+    assert_eq!(site.sessions.active_count(&shop()).await.unwrap().value, 1);
     // Another user gets nothing of what was kept.
     let bob = site.logged_in("bob", Some(&again)).await;
     assert_eq!(site.data(&bob).await, json!({}));

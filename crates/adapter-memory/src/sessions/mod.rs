@@ -168,8 +168,8 @@ impl SessionStore for MemorySessions {
         let old_ends = rotate.grace.map_or(now, |grace| now.plus(grace.get()));
         state.change_tokens(seq, |kept| {
             kept.tokens.retain(|token| !token.is_forgettable(now));
-            for token in kept.tokens.iter_mut().filter(|token| token.hash == rotate.old.hash) {
-                token.valid_until = Some(old_ends);
+            for token in &mut kept.tokens {
+                token.valid_until = Some(token.valid_until.unwrap_or(old_ends).min(old_ends));
             }
             kept.tokens.push(StoredToken {
                 hash: rotate.new.hash,

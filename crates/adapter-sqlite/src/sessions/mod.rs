@@ -260,9 +260,8 @@ impl SessionStore for SqliteSessions {
             .execute(tx.connection())
             .await
             .map_err(|e| tx.error(e))?;
-        sqlx::query(include_str!("../sql/sessions/end_token.sql"))
-            .bind(i64::from(rotate.old.bucket))
-            .bind(rotate.old.hash.0.as_slice())
+        sqlx::query(include_str!("../sql/sessions/end_tokens.sql"))
+            .bind(old.seq)
             .bind(rotate.grace.map_or(now, |grace| now.plus(grace.get())).as_micros())
             .execute(tx.connection())
             .await

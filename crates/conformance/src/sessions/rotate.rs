@@ -47,15 +47,32 @@ pub async fn sess_rotate_2(rig: SessionRig) {
     rig.clock.advance(3).await;
     let found = rig.other.find(&second).await.unwrap().expect("the new one");
     assert_eq!(rig.other.find(&first).await.unwrap(), Some(found), "both, within the grace");
-    // A further rotation does not shorten the grace of the first.
+    // A further rotation with a shorter grace ends the first token with the second: none outlives what replaced it.
     rig.store.rotate(rotate(second, third, 1), vec![]).await.unwrap().expect("live");
+    for old in [first, second] {
+        assert!(rig.store.find(&old).await.unwrap().is_some(), "in its grace");
+    }
     rig.clock.advance(1).await;
-    assert_eq!(rig.store.find(&second).await.unwrap(), None);
-    assert!(rig.store.touch(&first, Touch::default()).await.unwrap().is_some());
-    rig.clock.advance(2).await;
-    assert_eq!(rig.store.find(&first).await.unwrap(), None, "the grace is over");
-    assert_eq!(rig.other.touch(&first, Touch::default()).await.unwrap(), None);
+    for old in [first, second] {
+        assert_eq!(rig.store.find(&old).await.unwrap(), None, "the grace is over");
+        assert_eq!(rig.other.touch(&old, Touch::default()).await.unwrap(), None);
+    }
     assert_eq!(rig.other.find(&third).await.unwrap().expect("the newest").id, session.id);
+
+    // A longer one does not prolong it, and one without a grace ends all at once: no older token sees new privileges.
+    let (first, session) = any(&rig).await;
+    let next = || token(&session.owner);
+    let (second, third, fourth) = (next(), next(), next());
+    rig.store.rotate(rotate(first, second, 2), vec![]).await.unwrap().expect("live");
+    rig.store.rotate(rotate(second, third, 8), vec![]).await.unwrap().expect("live");
+    rig.clock.advance(2).await;
+    assert_eq!(rig.store.find(&first).await.unwrap(), None);
+    assert!(rig.other.find(&second).await.unwrap().is_some());
+    rig.store.rotate(rotation(third, fourth), vec![]).await.unwrap().expect("live");
+    for old in [first, second, third] {
+        assert_eq!(rig.other.find(&old).await.unwrap(), None, "the newest alone opens it");
+    }
+    assert!(rig.store.find(&fourth).await.unwrap().is_some());
 }
 
 /// `SESS-ROTATE-3`

@@ -78,7 +78,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `SESS-ROTATE-1`: the new token finds the session with the same id; the old one ends at once without grace.
-    /// - `SESS-ROTATE-2`: within the grace both find it; after it only the new one does.
+    /// - `SESS-ROTATE-2`: within the grace both find it; after it only the new one does. Tokens in an earlier grace end no later than the old one.
     /// - `SESS-ROTATE-3`: a repeat with the same old and new token, while the new one is current, gives the session and changes nothing: the grace is not prolonged.
     /// - `SESS-ROTATE-4`: a new token already in use is `AlreadyExists`; of another bucket, or equal to the old, it is `Invalid`; nothing changes.
     /// - `SESS-ROTATE-5`: a token in its grace cannot be rotated again: of concurrent rotations one wins, the others are `Conflict` (`None` where no grace was given).

@@ -2,6 +2,7 @@
 
 use hexmem_ports::{Error, Result, Rotate, Session, Ttl};
 
+use super::start::denied;
 use super::{Issued, Sessions, lost};
 use crate::{Client, Event, GRACE_LIMIT, Token};
 
@@ -26,7 +27,8 @@ impl Sessions {
     /// Gives the session a new token. `None` when the old one opens no live session.
     ///
     /// # Errors
-    /// `Conflict` when the token was rotated before and is in its grace.
+    /// `Conflict` when the token was rotated before and is in its grace; `Denied` for new credentials of a user who may
+    /// not log in.
     pub async fn rotate(&self, token: &Token, why: Rotation) -> Result<Option<Issued>> {
         let grace = match why {
             Rotation::Renewal | Rotation::Moved => self.policy.grace,
@@ -60,7 +62,9 @@ impl Sessions {
         client: &Client,
     ) -> Result<Option<Issued>> {
         let auth_hash = match (&self.auth, why) {
-            (Some(auth), Rotation::Credentials) => auth.auth_hash(&session.owner).await?,
+            (Some(auth), Rotation::Credentials) => {
+                Some(auth.auth_hash(&session.owner).await?.ok_or_else(|| denied(&session.owner))?)
+            }
             _ => None,
         };
         let new = Token::random(&session.owner)?;

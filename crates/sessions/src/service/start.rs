@@ -133,11 +133,8 @@ impl Sessions {
             Some(parent) => self.within(parent, &owner, &origin, now).await?,
         };
         if let Some(auth) = self.auth.as_ref().filter(|_| !anonymous) {
-            origin.auth_hash = auth.auth_hash(&owner).await?;
-            if origin.auth_hash.is_none() {
-                let what = "the user may not log in: unknown or locked";
-                return Err(Error::new(ErrorKind::Denied, OPERATION, what).with("owner", &owner));
-            }
+            let present = auth.auth_hash(&owner).await?;
+            origin.auth_hash = Some(present.ok_or_else(|| denied(&owner))?);
         }
         let id = fresh_id(now);
         if origin.service.is_some() && origin.correlation.is_none() {
@@ -192,6 +189,11 @@ impl Sessions {
         }
         Ok(self.policy.absolute.min(Ttl::new(left)?))
     }
+}
+
+pub(super) fn denied(owner: &UserScope) -> Error {
+    let what = "the user may not log in: unknown or locked";
+    Error::new(ErrorKind::Denied, "sessions.credentials", what).with("owner", owner)
 }
 
 /// A UUID of version 7 (RFC 9562) by our clock: listings come in the order of creation.

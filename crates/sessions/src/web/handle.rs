@@ -314,9 +314,15 @@ impl Session {
     pub async fn log_in(&self, user: Name) -> Result<()> {
         let owner = UserScope { tenant: self.0.tenant.clone(), user };
         let before = self.load().await?;
-        let data = match &before {
-            Some(kept) if kept.owner == owner => return self.proved().await,
-            Some(kept) if is_anonymous(&kept.owner) => kept.data.clone(),
+        let data = match before {
+            Some(kept) if kept.owner == owner => match self.rotate(Rotation::Credentials).await {
+                Ok(true) => return self.save().await,
+                Ok(false) => Value::Null,
+                // Another request has renewed the token: a new session takes the place of this one.
+                Err(error) if error.kind() == ErrorKind::Conflict => kept.data,
+                Err(error) => return Err(error),
+            },
+            Some(kept) if is_anonymous(&kept.owner) => kept.data,
             _ => Value::Null,
         };
         let old = self.token();
@@ -334,11 +340,6 @@ impl Session {
         self.adopt(issued);
         self.drop_changes();
         Ok(())
-    }
-
-    /// The user has proved again who they are.
-    async fn proved(&self) -> Result<()> {
-        if self.rotate(Rotation::Credentials).await? { self.save().await } else { Err(ended()) }
     }
 
     /// Gives the session a new token at once: after every change of what the user may do. `false` when there is none.
