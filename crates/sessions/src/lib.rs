@@ -2,7 +2,7 @@
 //!
 //! [`Sessions`] issues, authenticates, rotates and revokes over any `SessionStore`. A [`Policy`] says when
 //! sessions end. The [`Token`] is a secret and is shown once; the `SessionId` is public: list it, log it, revoke
-//! by it.
+//! by it. The feature `tower` brings the module `web`: a layer for axum that loses no change.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -156,4 +156,28 @@ mod tests {
         let same = format!("{pair}; ").repeat(10_000);
         assert!(is(&read(&[&same]), &token));
     }
+
+    #[test]
+    fn no_bytes_make_a_token_that_was_not_there() {
+        let text = token().expose();
+        let pair = format!("a=b; __Host-id={text}; c=d");
+        let mut state = 7_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let given = Token::parse(&text).unwrap().key();
+        for _ in 0..20_000 {
+            let mut bytes = pair.clone().into_bytes();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                bytes[at] = u8::try_from(random(256)).unwrap();
+            }
+            if let Presented::Token(read) = CookieConfig::default().read([bytes.as_slice()]) {
+                let shown = read.expose();
+                let there = bytes.windows(shown.len()).any(|window| window == shown.as_bytes());
+                assert!(read.key() == given || there, "{bytes:?}");
+            }
+        }
+    }
 }
