@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = migrations![
     7 "vectors" "0007_vectors.sql",
     8 "session chains" "0008_session_chains.sql",
     9 "graph source" "0009_graph_source.sql",
+    10 "cache counters" "0010_cache_counters.sql",
 ];
 
 /// The version that this program writes.

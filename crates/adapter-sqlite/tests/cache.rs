@@ -8,8 +8,8 @@ use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
 use hexmem_conformance::{Rig, manual_time, minimum, name};
 use hexmem_ports::{
-    CacheKey, CachePut, CacheStore, CacheTags, Clock, Digest, Invalidate, Limit, Lookup,
-    NamespaceId, PutOutcome, REPLAY_WINDOW, TagRef, Tally, Ttl,
+    CacheCounts, CacheKey, CachePut, CacheStore, CacheStoreExt as _, CacheTags, Clock, Digest,
+    Invalidate, Limit, Lookup, NamespaceId, PutOutcome, REPLAY_WINDOW, TagRef, Ttl,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -76,9 +76,7 @@ fn tagged(tag: &str) -> CacheTags {
 }
 
 async fn put(store: &dyn CacheStore, question: &str, tag: &str, seconds: u64) {
-    let Lookup::Miss(ticket) =
-        store.get(&key(question), &tagged(tag), Tally::Silent).await.unwrap()
-    else {
+    let Lookup::Miss(ticket) = store.get(&key(question), &tagged(tag)).await.unwrap() else {
         panic!("{question} is there already");
     };
     let ttl = Ttl::secs(seconds).unwrap();
@@ -102,6 +100,9 @@ async fn hot_statements_use_an_index() {
         ("flight_find", include_str!("../src/sql/cache/flight_find.sql")),
         ("flight_release", include_str!("../src/sql/cache/flight_release.sql")),
         ("stats", include_str!("../src/sql/cache/stats.sql")),
+        ("counter_find", include_str!("../src/sql/cache/counter_find.sql")),
+        ("counter_names", include_str!("../src/sql/cache/counter_names.sql")),
+        ("counter_list", include_str!("../src/sql/cache/counter_list.sql")),
         ("sweep_expired", include_str!("../src/sql/cache/sweep_expired.sql")),
         ("sweep_tombstones", include_str!("../src/sql/cache/sweep_tombstones.sql")),
         ("sweep_flights", include_str!("../src/sql/cache/sweep_flights.sql")),
@@ -132,25 +133,37 @@ async fn lookups_write_once_for_a_new_tag_and_never_again() {
     // The write lock is held: whoever writes now waits, whoever reads does not.
     let held = file.database.write("test").await.unwrap();
     for question in ["q", "another"] {
-        store.get(&key(question), &tagged("a"), Tally::Count).await.unwrap();
+        store.get(&key(question), &tagged("a")).await.unwrap();
     }
     drop(held);
-    let stats = store.stats(&key("q").namespace).await.unwrap();
-    assert_eq!((stats.hits, stats.misses), (1, 1), "a handle knows what it counted");
-    let apart = file.database.cache().stats(&key("q").namespace).await.unwrap();
-    assert_eq!((apart.hits, apart.misses), (0, 0), "others know it after a flush");
 }
 
 #[tokio::test]
-async fn a_full_batch_of_counts_is_written_out() {
-    let file = File::new().await;
-    let store = file.database.cache();
-    put(&store, "q", "a", 100).await;
-    for _ in 0..1_001 {
-        store.get(&key("q"), &tagged("a"), Tally::Count).await.unwrap();
+async fn counts_of_before_the_counters_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("old.db");
+    let clock = Arc::new(ManualClock::default());
+    let open = async || Database::open(SqliteConfig::new(&file), clock.clone()).await.unwrap();
+    let database = open().await;
+    put(&database.cache(), "q", "a", 100).await;
+    // Back to the schema that counted in the row of the namespace.
+    let mut tx = database.write("test").await.unwrap();
+    for sql in [
+        "ALTER TABLE cache_room ADD COLUMN hits INTEGER NOT NULL DEFAULT 7",
+        "ALTER TABLE cache_room ADD COLUMN misses INTEGER NOT NULL DEFAULT 3",
+        "DROP TABLE cache_counter",
+    ] {
+        sqlx::query(sql).execute(tx.connection()).await.unwrap();
     }
-    let apart = file.database.cache().stats(&key("q").namespace).await.unwrap();
-    assert_eq!(apart.hits, 1_000);
+    let migration = include_str!("../../../migrations/sqlite/0010_cache_counters.sql");
+    sqlx::raw_sql(migration).execute(tx.connection()).await.unwrap();
+    tx.commit().await.unwrap();
+    let stats = database.cache().stats(&key("q").namespace).await.unwrap();
+    assert_eq!((stats.counts.hits, stats.counts.misses, stats.entries), (7, 3, 1));
+    let more = CacheCounts { hits: 1, ..CacheCounts::default() };
+    let namespace = key("q").namespace;
+    database.cache().count(&namespace, vec![(TagRef::Namespace, more)]).await.unwrap();
+    assert_eq!(open().await.cache().stats(&namespace).await.unwrap().counts.hits, 8);
 }
 
 #[tokio::test]

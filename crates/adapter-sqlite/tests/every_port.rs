@@ -12,12 +12,12 @@ use hexmem_adapter_memory::SystemClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
 use hexmem_conformance::proved;
 use hexmem_ports::{
-    AsOf, BucketId, CacheKey, CachePut, CacheStore as _, CacheTags, Capabilities, Capability,
-    CollectionId, CollectionSpec, CommandId, CommandQueue as _, Digest, Expect, Filter, GraphBatch,
-    GraphChange, GraphId, GraphStore as _, KeyValueExt as _, KeyValueStore as _, KvSet, Lookup,
-    Name, NamespaceId, NewCommand, NewSession, NodeDraft, Point, PointId, QueueId, SessionId,
-    SessionOrigin, SessionStore as _, SparseSpec, SparseVector, Tally, Tenant, TokenKey, Ttl,
-    UserScope, VectorStore as _, Weighting, WhenIdle,
+    AsOf, BucketId, CacheKey, CachePut, CacheStore as _, CacheStoreExt as _, CacheTags,
+    Capabilities, Capability, CollectionId, CollectionSpec, CommandId, CommandQueue as _, Digest,
+    Expect, Filter, GraphBatch, GraphChange, GraphId, GraphStore as _, KeyValueExt as _,
+    KeyValueStore as _, KvSet, Lookup, Name, NamespaceId, NewCommand, NewSession, NodeDraft, Point,
+    PointId, QueueId, SessionId, SessionOrigin, SessionStore as _, SparseSpec, SparseVector,
+    Tenant, TokenKey, Ttl, UserScope, VectorStore as _, Weighting, WhenIdle,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -103,9 +103,7 @@ async fn write(database: &Database, n: u128) {
     database.sessions().create(session, vec![]).await.unwrap();
 
     let cache = database.cache();
-    let Lookup::Miss(ticket) =
-        cache.get(&cached(n), &CacheTags::default(), Tally::Count).await.unwrap()
-    else {
+    let Lookup::Miss(ticket) = cache.get(&cached(n), &CacheTags::default()).await.unwrap() else {
         panic!("nothing was put yet");
     };
     let put =
@@ -149,8 +147,7 @@ async fn read(database: &Database, n: u128) {
         let nodes = database.graphs().nodes(&graph(), &[key], AsOf::ALL).await.unwrap();
         assert!(nodes[0].is_some(), "node {n}");
         assert!(database.sessions().find(&token(n).1).await.unwrap().is_some(), "session {n}");
-        let lookup =
-            database.cache().get(&cached(n), &CacheTags::default(), Tally::Silent).await.unwrap();
+        let lookup = database.cache().get(&cached(n), &CacheTags::default()).await.unwrap();
         assert!(matches!(lookup, Lookup::Hit(..)), "answer {n}");
         let command = CommandId(Uuid::from_u128(n));
         assert!(database.queue().view(&queue(), command).await.unwrap().is_some(), "command {n}");

@@ -1,5 +1,6 @@
 //! Cached answers in memory.
 
+mod counts;
 mod records;
 mod room;
 
@@ -7,16 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use hexmem_ports::rules::ticket_holds;
 use hexmem_ports::{
-    CacheEntry, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities, Capability,
-    Clock, EntryBody, Flight, FlightLease, Freshness, Invalidate, Limit, Lookup, NamespaceId,
-    PutOutcome, Result, Tally, Ticket, Ttl, next_cache_version,
+    CacheCounts, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities, Capability,
+    Clock, Digest, Flight, FlightLease, Invalidate, Limit, Lookup, NamespaceId, PutOutcome, Result,
+    StatsRoom, TagRef, TagStats, Ttl, check_cache_batch, check_counts,
 };
 
 use uuid::Uuid;
 
-use room::{Room, Slot};
+use room::Room;
 
 /// Cached answers in memory: cheap to clone, clones are the same cache. What an invalidation ends is freed
 /// at once; what expires is freed by [`CacheStore::sweep`].
@@ -53,65 +53,37 @@ impl CacheStore for MemoryCache {
         Capabilities::of([Capability::ExactCounts, Capability::Records])
     }
 
-    async fn get(&self, key: &CacheKey, tags: &CacheTags, tally: Tally) -> Result<Lookup> {
+    async fn get_many(
+        &self,
+        namespace: &NamespaceId,
+        fingerprints: &[Digest],
+        tags: &CacheTags,
+    ) -> Result<Vec<Lookup>> {
         tags.check("cache.get")?;
-        Ok(self.in_room(&key.namespace, |room| {
+        check_cache_batch("cache.get", fingerprints.len())?;
+        if fingerprints.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.in_room(namespace, |room| {
             let now = self.clock.now();
             let generations = room.generations(tags, now);
-            let slot = room.entries.get(&key.fingerprint);
-            let found = slot.and_then(|slot| slot.answer.as_ref());
-            let found =
-                found.filter(|answer| room.servable(answer, now)).map(|answer| CacheEntry {
-                    value: answer.value.clone(),
-                    meta: answer.meta.clone(),
-                    stored_at: answer.stored_at,
-                    freshness: if answer.fresh_until > now {
-                        Freshness::Fresh
-                    } else {
-                        Freshness::Stale
-                    },
-                    remaining: answer.expires_at.since(now),
-                });
-            let ticket = Ticket {
-                issued_at: now,
-                key: slot.and_then(|slot| slot.invalidation(now)),
-                generations,
-            };
-            if tally == Tally::Count {
-                *(if found.is_some() { &mut room.hits } else { &mut room.misses }) += 1;
-            }
-            match found {
-                Some(entry) => Lookup::Hit(entry, ticket),
-                None => Lookup::Miss(ticket),
-            }
+            fingerprints.iter().map(|key| room.lookup(key, now, &generations)).collect()
         }))
     }
 
-    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
-        put.check()?;
-        Ok(self.in_room(&key.namespace, |room| {
+    async fn put_many(
+        &self,
+        namespace: &NamespaceId,
+        puts: Vec<(Digest, CachePut)>,
+    ) -> Result<Vec<PutOutcome>> {
+        check_cache_batch("cache.put", puts.len())?;
+        puts.iter().try_for_each(|(_, put)| put.check())?;
+        if puts.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.in_room(namespace, |room| {
             let now = self.clock.now();
-            let before = room.entries.get(&key.fingerprint);
-            let invalidation = before.and_then(|slot| slot.invalidation(now));
-            if !ticket_holds(&put.ticket, now, invalidation, |tag| room.generation(tag)) {
-                return PutOutcome::Outdated;
-            }
-            let (fresh_until, expires_at) = put.ends(now);
-            let slot = Slot {
-                version: next_cache_version(before.map(|slot| slot.version), now),
-                modified_at: now,
-                invalidated: before.and_then(|slot| slot.invalidated),
-                answer: Some(EntryBody {
-                    value: put.value,
-                    meta: put.meta,
-                    stored_at: now,
-                    fresh_until,
-                    expires_at,
-                    generations: put.ticket.generations,
-                }),
-            };
-            room.entries.insert(key.fingerprint, slot);
-            PutOutcome::Stored
+            puts.into_iter().map(|(key, put)| room.store(key, put, now)).collect()
         }))
     }
 
@@ -157,7 +129,20 @@ impl CacheStore for MemoryCache {
         }))
     }
 
-    async fn flush(&self) -> Result<()> {
+    async fn count(
+        &self,
+        namespace: &NamespaceId,
+        counts: Vec<(TagRef, CacheCounts)>,
+    ) -> Result<()> {
+        check_counts(&counts)?;
+        if counts.is_empty() {
+            return Ok(());
+        }
+        self.in_room(namespace, |room| {
+            for (tag, counts) in counts {
+                room.count(tag, counts);
+            }
+        });
         Ok(())
     }
 
@@ -166,8 +151,13 @@ impl CacheStore for MemoryCache {
         let Some(room) = rooms.get(namespace) else {
             return Ok(CacheStats { exact: true, ..CacheStats::default() });
         };
-        let (entries, bytes) = room.held(self.clock.now());
-        Ok(CacheStats { hits: room.hits, misses: room.misses, entries, bytes, exact: true })
+        Ok(room.stats(&TagRef::Namespace, self.clock.now()))
+    }
+
+    async fn breakdown(&self, namespace: &NamespaceId, of: StatsRoom) -> Result<Vec<TagStats>> {
+        let rooms = self.rooms();
+        let Some(room) = rooms.get(namespace) else { return Ok(Vec::new()) };
+        Ok(room.breakdown(of, self.clock.now()))
     }
 
     async fn sweep(&self, limit: Limit) -> Result<u64> {

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use hexmem_ports::rules::ticket_holds;
 use hexmem_ports::{
-    CacheTags, Digest, EntryBody, FlightLease, REPLAY_WINDOW, TagRef, Timestamp, next_cache_version,
+    CacheEntry, CachePut, CacheTags, Digest, EntryBody, FlightLease, Freshness, Lookup, PutOutcome,
+    REPLAY_WINDOW, TagRef, Ticket, Timestamp, next_cache_version,
 };
 use uuid::Uuid;
+
+use super::counts::Counts;
 
 #[derive(Default)]
 pub(super) struct Room {
     pub(super) entries: BTreeMap<Digest, Slot>,
     pub(super) tags: BTreeMap<TagRef, Generation>,
     pub(super) flights: HashMap<Digest, (FlightLease, Timestamp)>,
-    pub(super) hits: u64,
-    pub(super) misses: u64,
+    pub(super) counts: Counts,
 }
 
 /// A key: its answer, and its last invalidation with the instant from which that is forgotten.
@@ -62,6 +65,65 @@ impl Room {
         id
     }
 
+    /// What is under a key, with a ticket of `generations`.
+    pub(super) fn lookup(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+        generations: &[(TagRef, Uuid)],
+    ) -> Lookup {
+        let slot = self.entries.get(key);
+        let ticket = Ticket {
+            issued_at: now,
+            key: slot.and_then(|slot| slot.invalidation(now)),
+            generations: generations.to_vec(),
+        };
+        let answer = slot.and_then(|slot| slot.answer.as_ref());
+        match answer.filter(|answer| self.servable(answer, now)) {
+            None => Lookup::Miss(ticket),
+            Some(answer) => {
+                let entry = CacheEntry {
+                    value: answer.value.clone(),
+                    meta: answer.meta.clone(),
+                    stored_at: answer.stored_at,
+                    freshness: if answer.fresh_until > now {
+                        Freshness::Fresh
+                    } else {
+                        Freshness::Stale
+                    },
+                    fresh_for: answer.fresh_until.since(now),
+                    remaining: answer.expires_at.since(now),
+                };
+                Lookup::Hit(entry, ticket)
+            }
+        }
+    }
+
+    /// Stores an answer if its ticket holds.
+    pub(super) fn store(&mut self, key: Digest, put: CachePut, now: Timestamp) -> PutOutcome {
+        let before = self.entries.get(&key);
+        let invalidation = before.and_then(|slot| slot.invalidation(now));
+        if !ticket_holds(&put.ticket, now, invalidation, |tag| self.generation(tag)) {
+            return PutOutcome::Outdated;
+        }
+        let (fresh_until, expires_at) = put.ends(now);
+        let slot = Slot {
+            version: next_cache_version(before.map(|slot| slot.version), now),
+            modified_at: now,
+            invalidated: before.and_then(|slot| slot.invalidated),
+            answer: Some(EntryBody {
+                value: put.value,
+                meta: put.meta,
+                stored_at: now,
+                fresh_until,
+                expires_at,
+                generations: put.ticket.generations,
+            }),
+        };
+        self.entries.insert(key, slot);
+        PutOutcome::Stored
+    }
+
     /// Ends the answer of one key and leaves a tombstone; returns how many could be served.
     pub(super) fn forget(&mut self, fingerprint: Digest, now: Timestamp) -> u64 {
         let before = self.entries.get(&fingerprint);
@@ -86,7 +148,13 @@ impl Room {
 
     /// How many answers could be served, and the bytes of their values.
     pub(super) fn held(&self, now: Timestamp) -> (u64, u64) {
+        self.held_of(&TagRef::Namespace, now)
+    }
+
+    /// The same of those that depend on a tag; all depend on the namespace.
+    pub(super) fn held_of(&self, of: &TagRef, now: Timestamp) -> (u64, u64) {
         let answers = self.entries.values().filter_map(|slot| slot.answer.as_ref());
+        let answers = answers.filter(|answer| answer.generations.iter().any(|(tag, _)| tag == of));
         answers.filter(|answer| self.servable(answer, now)).fold(
             (0, 0),
             |(count, bytes), answer| {
@@ -123,7 +191,9 @@ impl Room {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let counted = self.hits + self.misses > 0;
-        !counted && self.entries.is_empty() && self.tags.is_empty() && self.flights.is_empty()
+        self.counts.is_empty()
+            && self.entries.is_empty()
+            && self.tags.is_empty()
+            && self.flights.is_empty()
     }
 }

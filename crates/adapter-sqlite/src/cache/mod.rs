@@ -1,6 +1,6 @@
 //! Cached answers in a file.
 
-mod counters;
+mod counts;
 mod records;
 mod rows;
 mod sweep;
@@ -11,38 +11,30 @@ use std::sync::atomic::AtomicI64;
 use async_trait::async_trait;
 use hexmem_ports::rules::ticket_holds;
 use hexmem_ports::{
-    CacheEntry, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities, Capability,
-    Flight, FlightLease, Freshness, Invalidate, Limit, Lookup, NamespaceId, PutOutcome,
-    REPLAY_WINDOW, Result, Tally, Ticket, Timestamp, Ttl, next_cache_version,
+    CacheCounts, CacheEntry, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities,
+    Capability, Digest, Flight, FlightLease, Freshness, Invalidate, Limit, Lookup, NamespaceId,
+    PutOutcome, REPLAY_WINDOW, Result, StatsRoom, TagRef, TagStats, Ticket, Timestamp, Ttl,
+    check_cache_batch, check_counts, next_cache_version,
 };
 use uuid::Uuid;
 
-use crate::Database;
-use counters::Counters;
+use crate::{Database, WriteTx};
 use rows::{Generations, generations, row, tags_of};
 
 impl Database {
     /// The cache of this file. A lookup writes nothing but the generation of a tag that it is the first to
-    /// name; hits and misses are counted in the handle, which its clones share, and written out by
-    /// [`CacheStore::flush`], by [`CacheStore::sweep`] and with every 1,000th lookup.
+    /// name.
     pub fn cache(&self) -> SqliteCache {
-        let shared = Shared { counters: Counters::default(), swept_tags: AtomicI64::new(0) };
-        SqliteCache { database: self.clone(), shared: Arc::new(shared) }
+        SqliteCache { database: self.clone(), swept_tags: Arc::default() }
     }
 }
 
-/// The cache of a file. Cheap to clone; clones count together.
+/// The cache of a file. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SqliteCache {
     database: Database,
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    counters: Counters,
     // Where the last sweep ended its walk over the tags.
-    swept_tags: AtomicI64,
+    swept_tags: Arc<AtomicI64>,
 }
 
 /// A row of `get.sql`: invalidation, generations, stored, fresh until, expires, meta, value.
@@ -67,88 +59,73 @@ impl CacheStore for SqliteCache {
         ])
     }
 
-    async fn get(&self, key: &CacheKey, tags: &CacheTags, tally: Tally) -> Result<Lookup> {
+    async fn get_many(
+        &self,
+        namespace: &NamespaceId,
+        fingerprints: &[Digest],
+        tags: &CacheTags,
+    ) -> Result<Vec<Lookup>> {
         tags.check("cache.get")?;
+        check_cache_batch("cache.get", fingerprints.len())?;
+        if fingerprints.is_empty() {
+            return Ok(Vec::new());
+        }
         let refs = tags.refs();
+        let asked = tags_of(namespace, &refs);
         let mut read = self.database.read("cache.get").await?;
+        // Before anything is read: no ticket misses an invalidation since then.
         let now = read.now();
-        let found: Found = sqlx::query_as(include_str!("../sql/cache/get.sql"))
-            .bind(key.digest().0.as_slice())
-            .bind(now.as_micros())
-            .bind(tags_of(&key.namespace, &refs))
-            .fetch_one(read.connection())
-            .await
-            .map_err(|e| read.error(e))?;
+        let mut found: Vec<Found> = Vec::with_capacity(fingerprints.len());
+        for fingerprint in fingerprints {
+            let key = CacheKey { namespace: namespace.clone(), fingerprint: *fingerprint };
+            let row = sqlx::query_as(include_str!("../sql/cache/get.sql"))
+                .bind(key.digest().0.to_vec())
+                .bind(now.as_micros())
+                .bind(&asked)
+                .fetch_one(read.connection())
+                .await
+                .map_err(|e| read.error(e))?;
+            found.push(row);
+        }
         drop(read);
-        let (invalidation, known, stored_at, fresh_until, expires_at, meta, value) = found;
-        let mut known = generations("cache.get", &refs, &known)?;
-        if known.len() < refs.len() {
-            self.make_generations(&key.namespace, &refs, &mut known).await?;
-        }
-        let ticket = Ticket {
-            // Before anything was read: an invalidation since then is not missed.
-            issued_at: now,
-            key: row("cache.get", invalidation.map(|bytes| Uuid::from_slice(&bytes)).transpose())?,
-            generations: refs.iter().filter_map(|t| Some((t.clone(), *known.get(t)?))).collect(),
-        };
-        let entry = match (stored_at, fresh_until, expires_at, meta, value) {
-            (Some(stored), Some(fresh), Some(expires), Some(meta), Some(value)) => {
-                let fresh_until = rows::time("cache.get", fresh)?;
-                Some(CacheEntry {
-                    value,
-                    meta: row("cache.get", serde_json::from_str(&meta))?,
-                    stored_at: rows::time("cache.get", stored)?,
-                    freshness: if fresh_until > now { Freshness::Fresh } else { Freshness::Stale },
-                    remaining: rows::time("cache.get", expires)?.since(now),
-                })
+        let mut made = Generations::new();
+        let mut answers = Vec::with_capacity(found.len());
+        for found in found {
+            let mut known = generations("cache.get", &refs, &found.1)?;
+            if known.len() < refs.len() {
+                if made.is_empty() {
+                    made.clone_from(&known);
+                    self.make_generations(namespace, &refs, &mut made).await?;
+                }
+                for (tag, generation) in &made {
+                    known.entry(tag.clone()).or_insert(*generation);
+                }
             }
-            _ => None,
-        };
-        if tally == Tally::Count && self.shared.counters.count(&key.namespace, entry.is_some()) {
-            // Counting never fails a lookup: what could not be written stays counted.
-            let _ = self.flush().await;
+            answers.push(lookup(found, &refs, &known, now)?);
         }
-        Ok(match entry {
-            Some(entry) => Lookup::Hit(entry, ticket),
-            None => Lookup::Miss(ticket),
-        })
+        Ok(answers)
     }
 
-    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
-        put.check()?;
-        let refs: Vec<_> = put.ticket.generations.iter().map(|(tag, _)| tag.clone()).collect();
-        let mut tx = self.database.write("cache.put").await?;
-        let now = tx.now();
-        let held = rows::held(&mut tx, key, &refs).await?;
-        let current: Generations = held.generations;
-        if !ticket_holds(&put.ticket, now, held.invalidation, |tag| current.get(tag).copied()) {
-            return Ok(PutOutcome::Outdated);
+    async fn put_many(
+        &self,
+        namespace: &NamespaceId,
+        puts: Vec<(Digest, CachePut)>,
+    ) -> Result<Vec<PutOutcome>> {
+        check_cache_batch("cache.put", puts.len())?;
+        puts.iter().try_for_each(|(_, put)| put.check())?;
+        if puts.is_empty() {
+            return Ok(Vec::new());
         }
-        let room = rows::room(&mut tx, &key.namespace).await?;
-        let (fresh_until, expires_at) = put.ends(now);
-        let entry: i64 = sqlx::query_scalar(include_str!("../sql/cache/entry_set.sql"))
-            .bind(key.digest().0.as_slice())
-            .bind(room)
-            .bind(key.fingerprint.0.as_slice())
-            .bind(rows::signed(next_cache_version(held.version, now)))
-            .bind(now.as_micros())
-            .bind(fresh_until.as_micros())
-            .bind(expires_at.as_micros())
-            .bind(rows::size(&put.value))
-            .bind(put.meta.to_string())
-            .bind(put.value)
-            .fetch_one(tx.connection())
-            .await
-            .map_err(|e| tx.error(e))?;
-        rows::unbind(&mut tx, entry).await?;
-        sqlx::query(include_str!("../sql/cache/entry_bind.sql"))
-            .bind(entry)
-            .bind(tags_of(&key.namespace, &refs))
-            .execute(tx.connection())
-            .await
-            .map_err(|e| tx.error(e))?;
-        tx.commit().await?;
-        Ok(PutOutcome::Stored)
+        let mut tx = self.database.write("cache.put").await?;
+        let mut outcomes = Vec::with_capacity(puts.len());
+        for (fingerprint, put) in puts {
+            let key = CacheKey { namespace: namespace.clone(), fingerprint };
+            outcomes.push(store(&mut tx, &key, put).await?);
+        }
+        if outcomes.contains(&PutOutcome::Stored) {
+            tx.commit().await?;
+        }
+        Ok(outcomes)
     }
 
     async fn invalidate(&self, namespace: &NamespaceId, target: Invalidate) -> Result<Option<u64>> {
@@ -217,25 +194,22 @@ impl CacheStore for SqliteCache {
         Ok(done.rows_affected() > 0)
     }
 
-    async fn flush(&self) -> Result<()> {
-        let pending = self.shared.counters.take();
-        if pending.is_empty() {
+    async fn count(
+        &self,
+        namespace: &NamespaceId,
+        counts: Vec<(TagRef, CacheCounts)>,
+    ) -> Result<()> {
+        check_counts(&counts)?;
+        if counts.is_empty() {
             return Ok(());
         }
-        let written = self.write_counts(&pending).await;
-        if let Err(error) = &written {
-            // A commit of unknown outcome is not repeated: too few is better than twice.
-            if error.effectiveness() == hexmem_ports::Effectiveness::NotApplied {
-                self.shared.counters.put_back(pending);
-            }
-        }
-        written
+        self.add_counts(namespace, counts).await
     }
 
     async fn stats(&self, namespace: &NamespaceId) -> Result<CacheStats> {
         let mut read = self.database.read("cache.stats").await?;
         let now = read.now();
-        let found: Option<(i64, i64, i64, i64)> =
+        let found: Option<(Option<String>, i64, i64)> =
             sqlx::query_as(include_str!("../sql/cache/stats.sql"))
                 .bind(namespace.digest().0.as_slice())
                 .bind(now.as_micros())
@@ -243,19 +217,20 @@ impl CacheStore for SqliteCache {
                 .await
                 .map_err(|e| read.error(e))?;
         drop(read);
-        let (hits, misses, entries, bytes) = found.unwrap_or_default();
-        let (more_hits, more_misses) = self.shared.counters.pending(namespace);
+        let (counts, entries, bytes) = found.unwrap_or_default();
         Ok(CacheStats {
-            hits: rows::unsigned(hits) + more_hits,
-            misses: rows::unsigned(misses) + more_misses,
+            counts: counts::read("cache.stats", counts)?,
             entries: rows::unsigned(entries),
             bytes: rows::unsigned(bytes),
             exact: true,
         })
     }
 
+    async fn breakdown(&self, namespace: &NamespaceId, room: StatsRoom) -> Result<Vec<TagStats>> {
+        self.names_counted(namespace, room).await
+    }
+
     async fn sweep(&self, limit: Limit) -> Result<u64> {
-        self.flush().await?;
         self.free(limit).await
     }
 }
@@ -265,7 +240,7 @@ impl SqliteCache {
     async fn make_generations(
         &self,
         namespace: &NamespaceId,
-        refs: &[hexmem_ports::TagRef],
+        refs: &[TagRef],
         known: &mut Generations,
     ) -> Result<()> {
         let mut tx = self.database.write("cache.get").await?;
@@ -290,21 +265,66 @@ impl SqliteCache {
         }
         tx.commit().await
     }
+}
 
-    async fn write_counts(&self, pending: &counters::Pending) -> Result<()> {
-        let mut tx = self.database.write("cache.flush").await?;
-        for (namespace, (hits, misses)) in pending {
-            let room = rows::room(&mut tx, namespace).await?;
-            sqlx::query(include_str!("../sql/cache/room_count.sql"))
-                .bind(room)
-                .bind(rows::signed(*hits))
-                .bind(rows::signed(*misses))
-                .execute(tx.connection())
-                .await
-                .map_err(|e| tx.error(e))?;
-        }
-        tx.commit().await
+/// What a row of `get.sql` means.
+fn lookup(found: Found, refs: &[TagRef], known: &Generations, now: Timestamp) -> Result<Lookup> {
+    let (invalidation, _, stored_at, fresh_until, expires_at, meta, value) = found;
+    let ticket = Ticket {
+        issued_at: now,
+        key: row("cache.get", invalidation.map(|bytes| Uuid::from_slice(&bytes)).transpose())?,
+        generations: refs.iter().filter_map(|t| Some((t.clone(), *known.get(t)?))).collect(),
+    };
+    let (Some(stored), Some(fresh), Some(expires), Some(meta), Some(value)) =
+        (stored_at, fresh_until, expires_at, meta, value)
+    else {
+        return Ok(Lookup::Miss(ticket));
+    };
+    let fresh_until = rows::time("cache.get", fresh)?;
+    let entry = CacheEntry {
+        value,
+        meta: row("cache.get", serde_json::from_str(&meta))?,
+        stored_at: rows::time("cache.get", stored)?,
+        freshness: if fresh_until > now { Freshness::Fresh } else { Freshness::Stale },
+        fresh_for: fresh_until.since(now),
+        remaining: rows::time("cache.get", expires)?.since(now),
+    };
+    Ok(Lookup::Hit(entry, ticket))
+}
+
+/// Stores an answer if its ticket holds.
+async fn store(tx: &mut WriteTx, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
+    let refs: Vec<_> = put.ticket.generations.iter().map(|(tag, _)| tag.clone()).collect();
+    let now = tx.now();
+    let held = rows::held(tx, key, &refs).await?;
+    let current: Generations = held.generations;
+    if !ticket_holds(&put.ticket, now, held.invalidation, |tag| current.get(tag).copied()) {
+        return Ok(PutOutcome::Outdated);
     }
+    let room = rows::room(tx, &key.namespace).await?;
+    let (fresh_until, expires_at) = put.ends(now);
+    let entry: i64 = sqlx::query_scalar(include_str!("../sql/cache/entry_set.sql"))
+        .bind(key.digest().0.as_slice())
+        .bind(room)
+        .bind(key.fingerprint.0.as_slice())
+        .bind(rows::signed(next_cache_version(held.version, now)))
+        .bind(now.as_micros())
+        .bind(fresh_until.as_micros())
+        .bind(expires_at.as_micros())
+        .bind(rows::size(&put.value))
+        .bind(put.meta.to_string())
+        .bind(put.value)
+        .fetch_one(tx.connection())
+        .await
+        .map_err(|e| tx.error(e))?;
+    rows::unbind(tx, entry).await?;
+    sqlx::query(include_str!("../sql/cache/entry_bind.sql"))
+        .bind(entry)
+        .bind(tags_of(&key.namespace, &refs))
+        .execute(tx.connection())
+        .await
+        .map_err(|e| tx.error(e))?;
+    Ok(PutOutcome::Stored)
 }
 
 /// Until when an invalidation of a key is remembered.

@@ -40,13 +40,13 @@ impl SqliteCache {
             .map_err(|e| tx.error(e))?;
         let walked = self.drop_tags(&mut tx, limit).await?;
         tx.commit().await?;
-        self.shared.swept_tags.store(walked, Ordering::Relaxed);
+        self.swept_tags.store(walked, Ordering::Relaxed);
         Ok(u64::try_from(expired.len() + ended.len()).unwrap_or(u64::MAX))
     }
 
     /// Drops unused tags of the next stretch; returns where the walk goes on.
     async fn drop_tags(&self, tx: &mut WriteTx, limit: Limit) -> Result<i64> {
-        let from = self.shared.swept_tags.load(Ordering::Relaxed);
+        let from = self.swept_tags.load(Ordering::Relaxed);
         let (last, count): (Option<i64>, i64) =
             sqlx::query_as(include_str!("../sql/cache/sweep_window.sql"))
                 .bind(from)

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hexmem_ports::{
-    CacheEntry, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities, Digest,
-    Flight, FlightLease, Invalidate, Limit, Lookup, NamespaceId, PAGE_LIMIT, PutOutcome, Result,
-    TAG_LIMIT, TagRef, Tally, Tenant, Ttl,
+    CACHE_BATCH_LIMIT, COUNTED_NAMES, CacheCounts, CacheEntry, CacheKey, CachePut, CacheStats,
+    CacheStore, CacheStoreExt as _, CacheTags, Capabilities, Digest, Flight, FlightLease,
+    Invalidate, Limit, Lookup, NamespaceId, PAGE_LIMIT, PutOutcome, Result, StatsRoom, TAG_LIMIT,
+    TagRef, TagStats, Tenant, Ttl,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use super::Caches;
 use crate::{name, records};
 
-const CLAUSES: [&str; 21] = [
+const CLAUSES: [&str; 26] = [
     "CACHE-GET-1",
     "CACHE-GET-2",
     "CACHE-GET-3",
@@ -27,6 +28,7 @@ const CLAUSES: [&str; 21] = [
     "CACHE-PUT-2",
     "CACHE-PUT-3",
     "CACHE-PUT-4",
+    "CACHE-PUT-5",
     "CACHE-INV-1",
     "CACHE-INV-2",
     "CACHE-INV-3",
@@ -34,8 +36,12 @@ const CLAUSES: [&str; 21] = [
     "CACHE-FLIGHT-1",
     "CACHE-FLIGHT-2",
     "CACHE-RELEASE-1",
+    "CACHE-COUNT-1",
+    "CACHE-COUNT-2",
+    "CACHE-COUNT-3",
     "CACHE-STATS-1",
     "CACHE-STATS-2",
+    "CACHE-BREAK-1",
     "CACHE-SWEEP-1",
 ];
 
@@ -61,7 +67,6 @@ struct Memory {
     namespaces: Vec<NamespaceId>,
     begun: BTreeSet<Digest>,
     leases: HashMap<Digest, FlightLease>,
-    lookups: u64,
 }
 
 struct Broken {
@@ -79,13 +84,39 @@ impl Broken {
         work(&mut self.memory.lock().unwrap())
     }
 
-    /// The key as the double addresses it.
-    fn addressed(&self, key: &CacheKey) -> CacheKey {
-        let mut key = key.clone();
+    /// The namespace as the double addresses it.
+    fn addressed(&self, namespace: &NamespaceId) -> NamespaceId {
         if self.breaks("CACHE-GET-3") {
-            key.namespace = NamespaceId::new(Tenant(name("everybody")), name("everything"));
+            return NamespaceId::new(Tenant(name("everybody")), name("everything"));
         }
-        key
+        namespace.clone()
+    }
+
+    async fn put_one(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
+        let again = self.memory(|memory| {
+            memory.namespaces.push(key.namespace.clone());
+            memory.puts.insert(key.digest(), put.clone()).is_some()
+        });
+        if self.breaks("CACHE-PUT-1") && again {
+            return Ok(PutOutcome::Stored);
+        }
+        let outcome = self.inner.put(key, put.clone()).await;
+        match outcome {
+            Ok(PutOutcome::Outdated)
+                if ["CACHE-PUT-2", "CACHE-PUT-3", "CACHE-INV-2"].contains(&self.clause) =>
+            {
+                // Stores what was computed before the invalidation, with a ticket from after it.
+                let ticket = super::ticket(&self.inner, key, &CacheTags::default()).await;
+                self.inner.put(key, CachePut { ticket, ..put }).await
+            }
+            Err(error) if self.breaks("CACHE-PUT-4") => {
+                let ticket = super::ticket(&self.inner, key, &CacheTags::default()).await;
+                let cut = CachePut { value: vec![], meta: Value::Null, ticket, ..put };
+                self.inner.put(key, cut).await?;
+                Err(error)
+            }
+            outcome => outcome,
+        }
     }
 
     async fn found(
@@ -117,64 +148,71 @@ impl CacheStore for Broken {
         self.inner.capabilities()
     }
 
-    async fn get(&self, key: &CacheKey, tags: &CacheTags, tally: Tally) -> Result<Lookup> {
-        let key = &self.addressed(key);
-        let (mut tags, mut tally) = (tags.clone(), tally);
+    async fn get_many(
+        &self,
+        namespace: &NamespaceId,
+        fingerprints: &[Digest],
+        tags: &CacheTags,
+    ) -> Result<Vec<Lookup>> {
+        let mut tags = tags.clone();
+        let mut asked = fingerprints.to_vec();
         if self.breaks("CACHE-GET-5") {
             tags.tags.truncate(TAG_LIMIT);
+            asked.truncate(CACHE_BATCH_LIMIT);
         }
         if self.breaks("CACHE-GET-7") {
-            tally = Tally::Count;
+            asked.sort();
         }
-        let lookups = self.memory(|memory| {
-            memory.lookups += 1;
-            memory.lookups
-        });
-        if self.breaks("CACHE-STATS-1") && lookups.is_multiple_of(7) {
-            tally = Tally::Silent;
+        let namespace = &self.addressed(namespace);
+        if self.breaks("CACHE-STATS-1") {
+            let misses = u64::try_from(asked.len()).unwrap();
+            let counts = CacheCounts { misses, ..CacheCounts::default() };
+            self.inner.count(namespace, vec![(TagRef::Namespace, counts)]).await?;
         }
-        match self.inner.get(key, &tags, tally).await? {
-            Lookup::Hit(entry, ticket) => {
-                let entry = self.found(key, entry, &ticket).await;
-                Ok(Lookup::Hit(entry, ticket))
-            }
-            Lookup::Miss(ticket) => {
-                let known = self.memory(|memory| memory.seen.get(&key.digest()).cloned());
-                let unbound = self.breaks("CACHE-GET-6") && tags.tags.is_empty();
-                match known.filter(|_| unbound || self.breaks("CACHE-GET-2")) {
-                    Some(entry) => Ok(Lookup::Hit(entry, ticket)),
-                    None => Ok(Lookup::Miss(ticket)),
+        let found = self.inner.get_many(namespace, &asked, &tags).await?;
+        let mut answers = Vec::with_capacity(found.len());
+        for (fingerprint, found) in asked.into_iter().zip(found) {
+            let key = CacheKey { namespace: namespace.clone(), fingerprint };
+            answers.push(match found {
+                Lookup::Hit(entry, ticket) => {
+                    let entry = self.found(&key, entry, &ticket).await;
+                    Lookup::Hit(entry, ticket)
                 }
-            }
+                Lookup::Miss(ticket) => {
+                    let known = self.memory(|memory| memory.seen.get(&key.digest()).cloned());
+                    let unbound = self.breaks("CACHE-GET-6") && tags.tags.is_empty();
+                    match known.filter(|_| unbound || self.breaks("CACHE-GET-2")) {
+                        Some(entry) => Lookup::Hit(entry, ticket),
+                        None => Lookup::Miss(ticket),
+                    }
+                }
+            });
         }
+        Ok(answers)
     }
 
-    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
-        let key = &self.addressed(key);
-        let again = self.memory(|memory| {
-            memory.namespaces.push(key.namespace.clone());
-            memory.puts.insert(key.digest(), put.clone()).is_some()
-        });
-        if self.breaks("CACHE-PUT-1") && again {
-            return Ok(PutOutcome::Stored);
-        }
-        let outcome = self.inner.put(key, put.clone()).await;
-        match outcome {
-            Ok(PutOutcome::Outdated)
-                if ["CACHE-PUT-2", "CACHE-PUT-3", "CACHE-INV-2"].contains(&self.clause) =>
-            {
-                // Stores what was computed before the invalidation, with a ticket from after it.
-                let ticket = super::ticket(&self.inner, key, &CacheTags::default()).await;
-                self.inner.put(key, CachePut { ticket, ..put }).await
+    async fn put_many(
+        &self,
+        namespace: &NamespaceId,
+        puts: Vec<(Digest, CachePut)>,
+    ) -> Result<Vec<PutOutcome>> {
+        let namespace = &self.addressed(namespace);
+        let single = puts.len() == 1;
+        if self.breaks("CACHE-PUT-5") && !single {
+            // The first that is outdated ends the list.
+            let mut outcomes = Vec::new();
+            for put in puts {
+                if outcomes.last() != Some(&PutOutcome::Outdated) {
+                    outcomes.extend(self.inner.put_many(namespace, vec![put]).await?);
+                }
             }
-            Err(error) if self.breaks("CACHE-PUT-4") => {
-                let ticket = super::ticket(&self.inner, key, &CacheTags::default()).await;
-                let cut = CachePut { value: vec![], meta: Value::Null, ticket, ..put };
-                self.inner.put(key, cut).await?;
-                Err(error)
-            }
-            outcome => outcome,
+            return Ok(outcomes);
         }
+        let Some((fingerprint, put)) = puts.first().filter(|_| single).cloned() else {
+            return self.inner.put_many(namespace, puts).await;
+        };
+        let key = &CacheKey { namespace: namespace.clone(), fingerprint };
+        self.put_one(key, put).await.map(|outcome| vec![outcome])
     }
 
     async fn invalidate(&self, namespace: &NamespaceId, target: Invalidate) -> Result<Option<u64>> {
@@ -214,14 +252,42 @@ impl CacheStore for Broken {
         self.inner.release(key, lease).await
     }
 
-    async fn flush(&self) -> Result<()> {
-        self.inner.flush().await
+    async fn count(
+        &self,
+        namespace: &NamespaceId,
+        counts: Vec<(TagRef, CacheCounts)>,
+    ) -> Result<()> {
+        let mut counts = counts;
+        if self.breaks("CACHE-COUNT-1") && counts.len() == 3 {
+            // One under the other's name.
+            counts[2].0 = TagRef::Model(name("m"));
+        }
+        if self.breaks("CACHE-COUNT-3")
+            && let Err(error) = self.inner.count(namespace, counts.clone()).await
+        {
+            counts.truncate(1);
+            self.inner.count(namespace, counts).await?;
+            return Err(error);
+        }
+        self.inner.count(namespace, counts).await
     }
 
     async fn stats(&self, namespace: &NamespaceId) -> Result<CacheStats> {
         let stats = self.inner.stats(namespace).await?;
         let entries = stats.entries + u64::from(self.breaks("CACHE-STATS-2"));
         Ok(CacheStats { entries, ..stats })
+    }
+
+    async fn breakdown(&self, namespace: &NamespaceId, room: StatsRoom) -> Result<Vec<TagStats>> {
+        let mut told = self.inner.breakdown(namespace, room).await?;
+        if self.breaks("CACHE-BREAK-1") {
+            told.reverse();
+        }
+        if self.breaks("CACHE-COUNT-2") {
+            // What has no room of its own is lost.
+            told.truncate(COUNTED_NAMES);
+        }
+        Ok(told)
     }
 
     async fn sweep(&self, limit: Limit) -> Result<u64> {

@@ -1,13 +1,14 @@
 //! Cases of looking up.
 
 use hexmem_ports::{
-    CachePut, ErrorKind, Freshness, Invalidate, Lookup, PutOutcome, TAG_LIMIT, Tally,
+    CACHE_BATCH_LIMIT, CachePut, CacheStore as _, CacheStoreExt as _, ErrorKind, Freshness,
+    Invalidate, Lookup, PutOutcome, TAG_LIMIT,
 };
 use serde_json::json;
 
 use super::{
-    CacheKey, CacheTags, Caches, Digest, a_put, entry, flushed, key, namespace, of_model,
-    store_value, tag, tagged, ticket, value,
+    CacheKey, CacheTags, Caches, Digest, a_put, entry, key, namespace, of_model, store_value, tag,
+    tagged, ticket, value,
 };
 use crate::{awkward_names, name, other_tenant};
 
@@ -72,7 +73,14 @@ pub async fn cache_get_2(rig: Caches) {
             _ => None,
         };
         let got = entry(&rig.other, &with).await;
-        assert_eq!(got.map(|entry| entry.freshness), expected, "after {unit} units");
+        assert_eq!(got.as_ref().map(|got| got.freshness), expected, "after {unit} units");
+        if let Some(got) = got {
+            let (fresh, left) = (2u32.saturating_sub(unit), 5 - unit);
+            assert!(got.fresh_for <= rig.span(fresh) && got.remaining <= rig.span(left), "{unit}");
+            let late = rig.span(1);
+            assert!(got.fresh_for + late > rig.span(fresh), "{unit}: {:?}", got.fresh_for);
+            assert!(got.remaining + late > rig.span(left), "{unit}: {:?}", got.remaining);
+        }
         let got = entry(&rig.store, &without).await;
         let expected = expected.filter(|freshness| *freshness == Freshness::Fresh);
         assert_eq!(got.map(|entry| entry.freshness), expected, "without stale time, {unit}");
@@ -88,7 +96,7 @@ pub async fn cache_get_3(rig: Caches) {
     let elsewhere = namespace(&rig.tenant, "n2");
     for namespace in [stranger, elsewhere] {
         let theirs = CacheKey { namespace, ..mine };
-        let found = rig.store.get(&theirs, &tagged(&["a"]), Tally::Count).await.unwrap();
+        let found = rig.store.get(&theirs, &tagged(&["a"])).await.unwrap();
         assert!(matches!(found, Lookup::Miss(_)), "{} sees an answer", theirs.namespace);
     }
     let other_question = CacheKey { fingerprint: Digest::of(b"r"), ..mine.clone() };
@@ -120,8 +128,14 @@ pub async fn cache_get_5(rig: Caches) {
     assert!(entry(&rig.store, &key).await.is_some());
     let beyond =
         CacheTags { tags: most.into_iter().chain([name("one more")]).collect(), ..allowed };
-    let error = rig.store.get(&key, &beyond, Tally::Count).await.expect_err("33 tags");
+    let error = rig.store.get(&key, &beyond).await.expect_err("33 tags");
     assert_eq!(error.kind(), ErrorKind::Invalid);
+    let many = vec![key.fingerprint; CACHE_BATCH_LIMIT + 1];
+    let (most, beyond) = (&many[..CACHE_BATCH_LIMIT], &many[..]);
+    let found = rig.store.get_many(&key.namespace, most, &tagged(&[])).await.unwrap();
+    assert_eq!(found.len(), CACHE_BATCH_LIMIT);
+    let error = rig.store.get_many(&key.namespace, beyond, &tagged(&[])).await;
+    assert_eq!(error.expect_err("1,001 keys").kind(), ErrorKind::Invalid);
 }
 
 /// `CACHE-GET-6`
@@ -129,24 +143,39 @@ pub async fn cache_get_6(rig: Caches) {
     let key = key(&rig, "q");
     store_value(&rig, &key, &of_model("m", &["a", "b"]), b"v").await;
     for lookup in [tagged(&[]), tagged(&["c"]), of_model("m2", &["b"])] {
-        let found = rig.store.get(&key, &lookup, Tally::Silent).await.unwrap();
+        let found = rig.store.get(&key, &lookup).await.unwrap();
         assert!(matches!(found, Lookup::Hit(..)), "the tags of a lookup are those of its ticket");
     }
     rig.store.invalidate(&key.namespace, Invalidate::Tag(tag("a"))).await.unwrap();
     for lookup in [tagged(&[]), tagged(&["c"]), of_model("m2", &["b"])] {
-        let found = rig.other.get(&key, &lookup, Tally::Silent).await.unwrap();
+        let found = rig.other.get(&key, &lookup).await.unwrap();
         assert!(matches!(found, Lookup::Miss(_)), "{lookup:?} finds what its own tag ended");
     }
 }
 
 /// `CACHE-GET-7`
 pub async fn cache_get_7(rig: Caches) {
-    let key = key(&rig, "q");
-    let tags = tagged(&["a"]);
-    let silent = async || rig.store.get(&key, &tags, Tally::Silent).await.unwrap();
-    assert!(matches!(silent().await, Lookup::Miss(_)));
-    store_value(&rig, &key, &tags, b"v").await;
-    assert!(matches!(silent().await, Lookup::Hit(..)));
-    let stats = flushed(&rig, &key.namespace).await;
-    assert_eq!((stats.hits, stats.misses), (0, 0));
+    let (a, b, none) = (key(&rig, "a"), key(&rig, "b"), key(&rig, "none"));
+    for (key, value) in [(&a, b"a"), (&b, b"b")] {
+        store_value(&rig, key, &tagged(&["t"]), value).await;
+    }
+    let namespace = &a.namespace;
+    let asked = [&b, &none, &a, &b].map(|key| key.fingerprint);
+    let found = rig.other.get_many(namespace, &asked, &of_model("new", &["new"])).await.unwrap();
+    let values: Vec<_> = found
+        .iter()
+        .map(|found| match found {
+            Lookup::Hit(entry, _) => Some(entry.value.as_slice()),
+            Lookup::Miss(_) => None,
+        })
+        .collect();
+    assert_eq!(values, [Some(&b"b"[..]), None, Some(b"a"), Some(b"b")]);
+    for found in found {
+        let (Lookup::Hit(_, ticket) | Lookup::Miss(ticket)) = found;
+        let named: Vec<_> = ticket.generations.iter().map(|(tag, _)| tag.clone()).collect();
+        assert_eq!(named, of_model("new", &["new"]).refs(), "each ticket covers the tags");
+        let outcome = rig.store.put(&none, a_put(&rig, b"v", ticket)).await.unwrap();
+        assert_eq!(outcome, PutOutcome::Stored, "and holds");
+    }
+    assert!(rig.store.get_many(namespace, &[], &tagged(&[])).await.unwrap().is_empty());
 }

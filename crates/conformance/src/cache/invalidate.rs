@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::join_all;
 use hexmem_ports::{
-    CacheKey, CacheStore, CacheTags, Invalidate, Lookup, PutOutcome, TagRef, Tally,
+    CacheKey, CacheStore, CacheStoreExt as _, CacheTags, Invalidate, Lookup, PutOutcome, TagRef,
 };
 
 use super::{
@@ -79,7 +79,7 @@ pub async fn cache_inv_2(rig: Caches) {
         tokio::spawn(async move {
             for _ in 0..60 {
                 let least = floor.load(Ordering::SeqCst);
-                let ticket = match store.get(&key, &tags, Tally::Count).await.unwrap() {
+                let ticket = match store.get(&key, &tags).await.unwrap() {
                     Lookup::Hit(entry, ticket) => {
                         let value = number(&entry.value);
                         assert!(value >= least, "{value} is served after {least} was invalidated");

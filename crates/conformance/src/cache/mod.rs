@@ -1,6 +1,7 @@
 //! Cases of the cache.
 
 mod broken;
+mod count;
 mod flight;
 mod get;
 mod invalidate;
@@ -9,14 +10,15 @@ mod records;
 mod space;
 
 use hexmem_ports::{
-    CacheEntry, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Digest, Lookup, NamespaceId,
-    PutOutcome, TagRef, Tally, Tenant, Ticket,
+    CacheEntry, CacheKey, CachePut, CacheStore, CacheStoreExt as _, CacheTags, Digest, Lookup,
+    NamespaceId, PutOutcome, TagRef, Tenant, Ticket,
 };
 use serde_json::json;
 
 use crate::{Rig, name};
 
 pub use broken::broken;
+pub use count::*;
 pub use flight::*;
 pub use get::*;
 pub use invalidate::*;
@@ -36,10 +38,11 @@ macro_rules! cache_suite {
     (@ [$($mode:ident)?] $make:path) => {
         $crate::suite!([$($mode)?] cache, $make;
             cache_get_1, cache_get_2, cache_get_3, cache_get_4, cache_get_5, cache_get_6, cache_get_7,
-            cache_put_1, cache_put_2, cache_put_3, cache_put_4,
+            cache_put_1, cache_put_2, cache_put_3, cache_put_4, cache_put_5,
             cache_inv_1, cache_inv_2, cache_inv_3, cache_inv_4: [ExactCounts],
             cache_flight_1, cache_flight_2, cache_release_1,
-            cache_stats_1, cache_stats_2, cache_sweep_1,
+            cache_count_1, cache_count_2, cache_count_3,
+            cache_stats_1, cache_stats_2, cache_break_1, cache_sweep_1,
             rec_kind_1: [Records], rec_scan_1: [Records], rec_scan_2: [Records],
             rec_restore_1: [Records], rec_restore_2: [Records], rec_restore_3: [Records],
             rec_restore_4: [Records],
@@ -78,7 +81,7 @@ fn model(text: &str) -> TagRef {
 }
 
 async fn ticket(store: &dyn CacheStore, key: &CacheKey, tags: &CacheTags) -> Ticket {
-    match store.get(key, tags, Tally::Silent).await.unwrap() {
+    match store.get(key, tags).await.unwrap() {
         Lookup::Hit(_, ticket) | Lookup::Miss(ticket) => ticket,
     }
 }
@@ -103,7 +106,7 @@ async fn store_for(rig: &Caches, key: &CacheKey, tags: &CacheTags, value: &[u8],
 
 /// The entry that a silent lookup without tags finds.
 async fn entry(store: &dyn CacheStore, key: &CacheKey) -> Option<CacheEntry> {
-    match store.get(key, &CacheTags::default(), Tally::Silent).await.unwrap() {
+    match store.get(key, &CacheTags::default()).await.unwrap() {
         Lookup::Hit(entry, _) => Some(entry),
         Lookup::Miss(_) => None,
     }
@@ -111,11 +114,4 @@ async fn entry(store: &dyn CacheStore, key: &CacheKey) -> Option<CacheEntry> {
 
 async fn value(store: &dyn CacheStore, key: &CacheKey) -> Option<Vec<u8>> {
     entry(store, key).await.map(|entry| entry.value)
-}
-
-/// The statistics once both handles have written out what they kept aside.
-async fn flushed(rig: &Caches, namespace: &NamespaceId) -> CacheStats {
-    rig.store.flush().await.unwrap();
-    rig.other.flush().await.unwrap();
-    rig.store.stats(namespace).await.unwrap()
 }

@@ -1,8 +1,8 @@
 //! Cases of storing.
 
 use hexmem_ports::{
-    BYTES_LIMIT, CacheKey, CachePut, ErrorKind, Invalidate, Lookup, PutOutcome, REPLAY_WINDOW,
-    TagRef, Tally, Ticket,
+    BYTES_LIMIT, CACHE_BATCH_LIMIT, CacheKey, CachePut, CacheStore as _, CacheStoreExt as _,
+    ErrorKind, Invalidate, Lookup, PutOutcome, REPLAY_WINDOW, TagRef, Ticket,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -23,8 +23,7 @@ pub async fn cache_put_1(rig: Caches) {
     assert_eq!(outcome, PutOutcome::Stored);
     assert_eq!(value(&rig.other, &key).await.as_deref(), Some(&b"first"[..]));
     // The ticket of a hit replaces it, with the tags of that lookup.
-    let Lookup::Hit(_, given) = rig.other.get(&key, &tagged(&["c"]), Tally::Count).await.unwrap()
-    else {
+    let Lookup::Hit(_, given) = rig.other.get(&key, &tagged(&["c"])).await.unwrap() else {
         panic!("it was stored");
     };
     let put = CachePut { meta: Value::Null, ttl: rig.ttl(5), ..a_put(&rig, b"second", given) };
@@ -123,4 +122,40 @@ pub async fn cache_put_4(rig: Caches) {
         assert_eq!(value(&rig.other, &key).await.as_deref(), Some(&b"before"[..]), "{what}");
     }
     assert_eq!(rig.store.put(&key, good).await.unwrap(), PutOutcome::Stored);
+}
+
+/// `CACHE-PUT-5`
+pub async fn cache_put_5(rig: Caches) {
+    let tags = tagged(&["a"]);
+    let (old, one, two) = (key(&rig, "old"), key(&rig, "one"), key(&rig, "two"));
+    let namespace = &old.namespace;
+    let outdated = ticket(&rig.store, &old, &tagged(&["b"])).await;
+    rig.store.invalidate(namespace, Invalidate::Tag(tag("b"))).await.unwrap();
+    let current = ticket(&rig.store, &one, &tags).await;
+    let put = |key: &CacheKey, value: &[u8], ticket: &Ticket| {
+        (key.fingerprint, a_put(&rig, value, ticket.clone()))
+    };
+    let puts = vec![
+        put(&one, b"first", &current),
+        put(&old, b"old", &outdated),
+        put(&two, b"two", &current),
+        put(&one, b"last", &current),
+    ];
+    let outcomes = rig.store.put_many(namespace, puts).await.unwrap();
+    let (stored, outdated) = (PutOutcome::Stored, PutOutcome::Outdated);
+    assert_eq!(outcomes, [stored, outdated, stored, stored]);
+    assert_eq!(value(&rig.other, &one).await.as_deref(), Some(&b"last"[..]));
+    assert_eq!(value(&rig.other, &two).await.as_deref(), Some(&b"two"[..]));
+    assert_eq!(value(&rig.other, &old).await, None);
+    // One that cannot be stored: none is.
+    let good = put(&one, b"better", &current);
+    let bad = (two.fingerprint, CachePut { meta: json!("\0"), ..good.1.clone() });
+    let error = rig.store.put_many(namespace, vec![good.clone(), bad]).await.expect_err("NUL");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(value(&rig.other, &one).await.as_deref(), Some(&b"last"[..]));
+    let many = vec![good; CACHE_BATCH_LIMIT + 1];
+    let error = rig.store.put_many(namespace, many).await.expect_err("1,001 answers");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(value(&rig.other, &one).await.as_deref(), Some(&b"last"[..]));
+    assert!(rig.store.put_many(namespace, vec![]).await.unwrap().is_empty());
 }

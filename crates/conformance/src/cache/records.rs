@@ -1,7 +1,9 @@
 //! Cases of the cache's records.
 
 use async_trait::async_trait;
-use hexmem_ports::{CacheKey, CachePut, CacheStore, Digest, Invalidate, PutOutcome, Tenant, Ttl};
+use hexmem_ports::{
+    CacheKey, CachePut, CacheStore, CacheStoreExt as _, Digest, Invalidate, PutOutcome, Tenant, Ttl,
+};
 use serde_json::json;
 
 use super::{Caches, entry, namespace, of_model, ticket};

@@ -1,8 +1,9 @@
 //! Cached answers with tags, tickets and single flight.
 
 mod record;
+mod stats;
+mod tags;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,27 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    Capabilities, Digest, Error, Limit, Name, NamespaceId, Result, Timestamp, Ttl, check_bytes,
+    Capabilities, Digest, Error, Limit, NamespaceId, Result, Timestamp, Ttl, check_bytes,
     check_json,
 };
 
 pub use record::{CacheBody, CacheRecord, EntryBody, next_cache_version};
+pub use stats::{COUNTED_NAMES, CacheCounts, CacheStats, StatsRoom, TagStats, check_counts};
+pub use tags::{CacheTags, TAG_LIMIT, TagRef};
+
+/// The most keys of one call.
+pub const CACHE_BATCH_LIMIT: usize = 1_000;
+
+/// `Invalid` for more than [`CACHE_BATCH_LIMIT`] keys.
+pub fn check_cache_batch(operation: &'static str, keys: usize) -> Result<()> {
+    if keys > CACHE_BATCH_LIMIT {
+        return Err(Error::invalid(
+            operation,
+            format!("a call has {keys} keys; the limit is {CACHE_BATCH_LIMIT}: make several calls"),
+        ));
+    }
+    Ok(())
+}
 
 /// Where an answer is kept: the full fingerprint of the question, never truncated.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,18 +55,6 @@ impl CacheKey {
     }
 }
 
-/// What an answer depends on. Model and tags are known before the lookup; the namespace is implied.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CacheTags {
-    /// The model that answers; itself a tag, in a room of its own.
-    pub model: Option<Name>,
-    /// At most [`TAG_LIMIT`] tags.
-    pub tags: Vec<Name>,
-}
-
-/// The most tags of one entry.
-pub const TAG_LIMIT: usize = 32;
-
 /// What a lookup returns and a put presents: the generation of each tag, and of the key, at the time of
 /// the lookup. One that was invalidated in between has another generation, and the put is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,89 +68,6 @@ pub struct Ticket {
     pub generations: Vec<(TagRef, Uuid)>,
 }
 
-/// A tag of a namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TagRef {
-    /// The namespace itself.
-    Namespace,
-    /// A model.
-    Model(Name),
-    /// A tag of the caller's.
-    Tag(Name),
-}
-
-impl TagRef {
-    /// The room it is in, as records and indexes write it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Namespace => "namespace",
-            Self::Model(_) => "model",
-            Self::Tag(_) => "tag",
-        }
-    }
-
-    /// Its name; [`ABSENT`](crate::ABSENT) for the namespace.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Namespace => crate::ABSENT,
-            Self::Model(name) | Self::Tag(name) => name.as_str(),
-        }
-    }
-
-    /// From room and name; `None` for what [`TagRef::kind`] and [`TagRef::name`] do not give.
-    pub fn from_parts(kind: &str, name: &str) -> Option<Self> {
-        match (kind, Name::new(name)) {
-            ("namespace", Err(_)) if name == crate::ABSENT => Some(Self::Namespace),
-            ("model", Ok(name)) => Some(Self::Model(name)),
-            ("tag", Ok(name)) => Some(Self::Tag(name)),
-            _ => None,
-        }
-    }
-
-    /// SHA-256 of tenant, namespace, room and name: what unique indexes use.
-    pub fn digest(&self, namespace: &NamespaceId) -> Digest {
-        Digest::of_parts([
-            namespace.tenant.as_str().as_bytes(),
-            namespace.name.as_str().as_bytes(),
-            self.kind().as_bytes(),
-            self.name().as_bytes(),
-        ])
-    }
-}
-
-impl fmt::Display for TagRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespace => f.write_str("namespace"),
-            _ => write!(f, "{} {}", self.kind(), self.name().escape_debug()),
-        }
-    }
-}
-
-impl CacheTags {
-    /// `Invalid` beyond [`TAG_LIMIT`] tags.
-    pub fn check(&self, operation: &'static str) -> Result<()> {
-        if self.tags.len() > TAG_LIMIT {
-            return Err(Error::invalid(
-                operation,
-                format!("{} tags; the limit is {TAG_LIMIT} of one answer", self.tags.len()),
-            ));
-        }
-        Ok(())
-    }
-
-    /// All tags an entry depends on: the namespace, the model, the caller's tags; sorted, each once.
-    pub fn refs(&self) -> Vec<TagRef> {
-        let mut refs = vec![TagRef::Namespace];
-        refs.extend(self.model.clone().map(TagRef::Model));
-        refs.extend(self.tags.iter().cloned().map(TagRef::Tag));
-        refs.sort();
-        refs.dedup();
-        refs
-    }
-}
-
 /// A cached answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheEntry {
@@ -157,6 +79,8 @@ pub struct CacheEntry {
     pub stored_at: Timestamp,
     /// Whether it is still fresh, or within its stale time only.
     pub freshness: Freshness,
+    /// Time left until it is stale; zero when it is.
+    pub fresh_for: Duration,
     /// Time left until it is not served any more.
     pub remaining: Duration,
 }
@@ -220,16 +144,6 @@ impl CachePut {
     }
 }
 
-/// Whether a lookup is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tally {
-    /// As a hit or a miss.
-    #[default]
-    Count,
-    /// Not at all: one question that looks again while another computes the answer is still one question.
-    Silent,
-}
-
 /// What a put did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
@@ -262,21 +176,6 @@ pub enum Flight {
     Follower(Duration),
 }
 
-/// Statistics of a namespace.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheStats {
-    /// Lookups answered, stale ones included.
-    pub hits: u64,
-    /// Lookups not answered.
-    pub misses: u64,
-    /// Entries held that could be served.
-    pub entries: u64,
-    /// Bytes of their values.
-    pub bytes: u64,
-    /// Whether `entries` and `bytes` are exact.
-    pub exact: bool,
-}
-
 /// Answers under fingerprints, with tags. An entry is served only while each generation it was stored
 /// with is the current one; a missing generation is a mismatch.
 #[cfg_attr(feature = "mock", mockall::automock)]
@@ -285,28 +184,39 @@ pub trait CacheStore: Send + Sync + 'static {
     /// What this store can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Looks up an answer and counts a hit or a miss, as `tally` says.
+    /// Looks up answers, in their order; the tickets cover the tags of the lookup. A lookup counts nothing: what
+    /// it means is known to who asked ([`CacheStore::count`]).
     ///
     /// # Behavior
     /// - `CACHE-GET-1`: returns bytes and meta as put, whatever they are (empty, NUL, a megabyte, null).
-    /// - `CACHE-GET-2`: past the time to live it is stale within the stale time and a miss after it, at once.
+    /// - `CACHE-GET-2`: past the time to live it is stale within the stale time and a miss after it, at once; the time left of both is told.
     /// - `CACHE-GET-3`: another tenant or namespace sees nothing.
     /// - `CACHE-GET-4`: reading does not extend.
-    /// - `CACHE-GET-5`: more than 32 tags are `Invalid`.
+    /// - `CACHE-GET-5`: more than 32 tags, or more than [`CACHE_BATCH_LIMIT`] keys, are `Invalid`.
     /// - `CACHE-GET-6`: an entry stored under tags that the lookup does not name is still bound by them.
-    /// - `CACHE-GET-7`: a silent lookup finds the same and counts nothing.
-    async fn get(&self, key: &CacheKey, tags: &CacheTags, tally: Tally) -> Result<Lookup>;
+    /// - `CACHE-GET-7`: of many keys each has its answer in its place, one given twice in both; no keys give no answers.
+    async fn get_many(
+        &self,
+        namespace: &NamespaceId,
+        fingerprints: &[Digest],
+        tags: &CacheTags,
+    ) -> Result<Vec<Lookup>>;
 
-    /// Stores an answer if none of its tags was invalidated since the ticket was given. The tags of the
-    /// answer are those of the ticket. Whether the ticket holds is
+    /// Stores each answer of which no tag was invalidated since its ticket was given. The tags of an
+    /// answer are those of its ticket. Whether the ticket holds is
     /// [`ticket_holds`](crate::rules::ticket_holds), decided and written as one.
     ///
     /// # Behavior
     /// - `CACHE-PUT-1`: with a current ticket the answer is stored and served; a second put replaces it.
     /// - `CACHE-PUT-2`: after an invalidation of a tag, the model, the namespace or the key it is `Outdated` and nothing is stored or replaced.
     /// - `CACHE-PUT-3`: a ticket with forged or missing generations, or as old as the replay window, is `Outdated`.
-    /// - `CACHE-PUT-4`: invalid meta or a value beyond the limit is `Invalid` and changes nothing.
-    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome>;
+    /// - `CACHE-PUT-4`: invalid meta or a value beyond the limit is `Invalid`, and nothing of the list is stored.
+    /// - `CACHE-PUT-5`: of many the outdated do not stop the others; one key given twice keeps the last; more than [`CACHE_BATCH_LIMIT`] are `Invalid`.
+    async fn put_many(
+        &self,
+        namespace: &NamespaceId,
+        puts: Vec<(Digest, CachePut)>,
+    ) -> Result<Vec<PutOutcome>>;
 
     /// Ends answers. Returns how many live entries ended, where the store knows (`exact_counts`).
     ///
@@ -330,18 +240,33 @@ pub trait CacheStore: Send + Sync + 'static {
     /// - `CACHE-RELEASE-1`: a lease that was replaced, ran out or is of another key releases nothing; a repeat says `false`.
     async fn release(&self, key: &CacheKey, lease: FlightLease) -> Result<bool>;
 
-    /// Writes out counters that were kept aside: a read need not write, so a store may keep a bounded
-    /// number of them in the handle. What was not flushed is lost with the process.
+    /// Adds what was counted: under the namespace, under models and under tags, as given. Callers add up first
+    /// and call seldom. Counts end at the greatest i64. After a failure of unknown outcome do not repeat: too few
+    /// is better than twice.
     ///
     /// # Behavior
-    /// - `CACHE-STATS-1`: after a flush hits and misses are exact, over all handles and processes.
-    async fn flush(&self) -> Result<()>;
+    /// - `CACHE-COUNT-1`: counts of all handles and processes add up, exactly, each under its own name; other namespaces and tenants keep theirs.
+    /// - `CACHE-COUNT-2`: of each room the first [`COUNTED_NAMES`] names have counts of their own; what is counted under others is added up under none.
+    /// - `CACHE-COUNT-3`: more than 10,000 names, or a count beyond i64, is `Invalid` and counts nothing; no counts are no error.
+    async fn count(
+        &self,
+        namespace: &NamespaceId,
+        counts: Vec<(TagRef, CacheCounts)>,
+    ) -> Result<()>;
 
     /// The statistics of a namespace.
     ///
     /// # Behavior
+    /// - `CACHE-STATS-1`: a namespace that nobody used has zeros, and asking makes nothing.
     /// - `CACHE-STATS-2`: entries and bytes count what can be served in this namespace (exact where `exact_counts`).
     async fn stats(&self, namespace: &NamespaceId) -> Result<CacheStats>;
+
+    /// The statistics of the models, or of the tags, of a namespace: of each that was ever counted, in bytewise
+    /// order, then of those beyond [`COUNTED_NAMES`] together, where there are any.
+    ///
+    /// # Behavior
+    /// - `CACHE-BREAK-1`: each counted name once, in order, with the entries and bytes that can be served of it (exact where `exact_counts`); the rest last, without a name.
+    async fn breakdown(&self, namespace: &NamespaceId, room: StatsRoom) -> Result<Vec<TagStats>>;
 
     /// Frees the space of at most `limit` entries that can never be served again; returns how many. Never
     /// needed for correctness. What a store keeps beside the entries (forgotten invalidations, flights that
@@ -352,17 +277,51 @@ pub trait CacheStore: Send + Sync + 'static {
     async fn sweep(&self, limit: Limit) -> Result<u64>;
 }
 
+/// Sugar over [`CacheStore`].
+#[async_trait]
+pub trait CacheStoreExt {
+    /// Looks up one answer.
+    async fn get(&self, key: &CacheKey, tags: &CacheTags) -> Result<Lookup>;
+    /// Stores one answer.
+    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome>;
+}
+
+#[async_trait]
+impl<T: CacheStore + ?Sized> CacheStoreExt for T {
+    async fn get(&self, key: &CacheKey, tags: &CacheTags) -> Result<Lookup> {
+        let found = self.get_many(&key.namespace, &[key.fingerprint], tags).await?;
+        found.into_iter().next().ok_or_else(|| unanswered("cache.get"))
+    }
+    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
+        let done = self.put_many(&key.namespace, vec![(key.fingerprint, put)]).await?;
+        done.first().copied().ok_or_else(|| unanswered("cache.put"))
+    }
+}
+
+fn unanswered(operation: &'static str) -> Error {
+    Error::new(crate::ErrorKind::Internal, operation, "the store gave no answer for one key")
+}
+
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<T: CacheStore + ?Sized> CacheStore for Arc<T> {
     fn capabilities(&self) -> Capabilities {
         (**self).capabilities()
     }
-    async fn get(&self, key: &CacheKey, tags: &CacheTags, tally: Tally) -> Result<Lookup> {
-        (**self).get(key, tags, tally).await
+    async fn get_many(
+        &self,
+        namespace: &NamespaceId,
+        fingerprints: &[Digest],
+        tags: &CacheTags,
+    ) -> Result<Vec<Lookup>> {
+        (**self).get_many(namespace, fingerprints, tags).await
     }
-    async fn put(&self, key: &CacheKey, put: CachePut) -> Result<PutOutcome> {
-        (**self).put(key, put).await
+    async fn put_many(
+        &self,
+        namespace: &NamespaceId,
+        puts: Vec<(Digest, CachePut)>,
+    ) -> Result<Vec<PutOutcome>> {
+        (**self).put_many(namespace, puts).await
     }
     async fn invalidate(&self, namespace: &NamespaceId, target: Invalidate) -> Result<Option<u64>> {
         (**self).invalidate(namespace, target).await
@@ -373,11 +332,18 @@ impl<T: CacheStore + ?Sized> CacheStore for Arc<T> {
     async fn release(&self, key: &CacheKey, lease: FlightLease) -> Result<bool> {
         (**self).release(key, lease).await
     }
-    async fn flush(&self) -> Result<()> {
-        (**self).flush().await
+    async fn count(
+        &self,
+        namespace: &NamespaceId,
+        counts: Vec<(TagRef, CacheCounts)>,
+    ) -> Result<()> {
+        (**self).count(namespace, counts).await
     }
     async fn stats(&self, namespace: &NamespaceId) -> Result<CacheStats> {
         (**self).stats(namespace).await
+    }
+    async fn breakdown(&self, namespace: &NamespaceId, room: StatsRoom) -> Result<Vec<TagStats>> {
+        (**self).breakdown(namespace, room).await
     }
     async fn sweep(&self, limit: Limit) -> Result<u64> {
         (**self).sweep(limit).await

@@ -1,7 +1,6 @@
--- Counters, and what could be served: exact, at the cost of a look at each answer of the namespace.
+-- Counts, and what could be served: exact, at the cost of a look at each answer of the namespace.
 SELECT
-    room.hits,
-    room.misses,
+    (SELECT counts FROM cache_counter WHERE room = room.id AND kind = 'namespace' AND name = ''),
     count(answer.id),
     coalesce(sum(answer.size), 0)
 FROM cache_room AS room
