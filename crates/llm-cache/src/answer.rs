@@ -5,25 +5,81 @@ use std::fmt;
 use std::sync::Arc;
 
 use hexmem_ports::{Error, Result, Timestamp};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Refresh;
+use crate::{Refresh, Review, SemanticHit};
 
 /// An answer of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// Its bytes.
     pub value: Vec<u8>,
-    /// What is kept beside it: tokens, cost, the reason it ended, ... Any JSON.
+    /// What is kept beside it: the reason it ended, the id of the request, ... Any JSON.
     pub meta: Value,
+    /// What it took to compute it: what a hit saves.
+    pub usage: Usage,
+    /// Whether it asks for tools to be called.
+    pub tool_calls: ToolCalls,
+    /// Where the chunks end that it was streamed in; none for an answer of one piece.
+    pub chunks: Vec<ChunkMark>,
+}
+
+/// What a computation took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Tokens sent to the model.
+    pub input_tokens: u64,
+    /// Tokens that it answered.
+    pub output_tokens: u64,
+    /// Cost in millionths of the caller's currency.
+    pub cost: u64,
+}
+
+impl Usage {
+    pub(crate) fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether an answer asks for tools to be called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolCalls {
+    /// It does not, or nobody said so.
+    #[default]
+    None,
+    /// It does.
+    Some,
+}
+
+impl ToolCalls {
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// A chunk of a streamed answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkMark {
+    /// Its length.
+    pub bytes: u32,
+    /// Milliseconds after the chunk before, or after the computation began.
+    pub after_ms: u32,
 }
 
 impl Answer {
     /// Any bytes.
     pub fn new(value: impl Into<Vec<u8>>) -> Self {
-        Self { value: value.into(), meta: Value::Null }
+        Self {
+            value: value.into(),
+            meta: Value::Null,
+            usage: Usage::default(),
+            tool_calls: ToolCalls::None,
+            chunks: Vec::new(),
+        }
     }
 
     /// The JSON of `value`.
@@ -35,6 +91,27 @@ impl Answer {
             Error::invalid("llm_cache.answer", "the answer cannot be written as JSON")
                 .caused_by(error)
         })
+    }
+
+    /// With the tokens it took.
+    #[must_use]
+    pub fn tokens(mut self, input: u64, output: u64) -> Self {
+        (self.usage.input_tokens, self.usage.output_tokens) = (input, output);
+        self
+    }
+
+    /// With what it cost, in millionths of the caller's currency.
+    #[must_use]
+    pub fn cost(mut self, millionths: u64) -> Self {
+        self.usage.cost = millionths;
+        self
+    }
+
+    /// Marked as one that asks for tools to be called.
+    #[must_use]
+    pub fn calls_tools(mut self) -> Self {
+        self.tool_calls = ToolCalls::Some;
+        self
     }
 
     /// With something kept beside it.
@@ -70,7 +147,7 @@ impl Answer {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cached {
     /// The answer.
-    pub answer: Answer,
+    pub answer: Arc<Answer>,
     /// When it was stored.
     pub stored_at: Timestamp,
     /// Whether its time to live is over and its stale time is not.
@@ -88,6 +165,10 @@ pub struct Served<'a> {
     /// With a stale answer, for one caller at a time: await it, or spawn it, to compute the answer anew. Dropped,
     /// the next caller gets it.
     pub refresh: Option<Refresh<'a>>,
+    /// From the semantic tier, where an answer is to be judged: await it, or spawn it. Dropped, nothing is learnt.
+    pub review: Option<Review<'a>>,
+    /// Why the semantic tier had no say, where it failed. The call goes on without it.
+    pub semantic_failure: Option<Arc<Error>>,
 }
 
 /// Where an answer comes from.
@@ -97,9 +178,11 @@ pub enum Origin {
     Fresh(Timestamp),
     /// Found, stale.
     Stale(Timestamp),
+    /// Found under a similar question.
+    Semantic(SemanticHit),
     /// Computed for this call.
     Computed(Kept),
-    /// Computed meanwhile for another call of this process.
+    /// Computed meanwhile for another call of this process, or by another process.
     Shared,
 }
 
@@ -117,8 +200,26 @@ pub enum Kept {
     Stored,
     /// Something it depends on was invalidated while it was computed: it is not stored.
     Outdated,
-    /// The store failed, or refused it (too large): it is not stored.
+    /// The policy or the caller keeps no such answer.
+    Skipped(Skip),
+    /// The store failed, or refused it: it is not stored.
     Not(Arc<Error>),
+}
+
+/// Why an answer is neither looked up nor kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Skip {
+    /// The caller bypasses the cache.
+    Asked,
+    /// The temperature is above 0.
+    Temperature,
+    /// The question offers tools.
+    Tools,
+    /// The answer calls a tool.
+    ToolCall,
+    /// The answer is larger than the policy keeps, in bytes or in chunks.
+    TooLarge,
 }
 
 /// Why there is no answer.
@@ -127,8 +228,15 @@ pub enum Kept {
 pub enum CacheError {
     /// The store or an argument.
     Store(Arc<Error>),
-    /// The computation failed. All who waited for it get this one; it is not kept.
+    /// The computation failed. All who waited for it get this one.
     Computation(Arc<dyn StdError + Send + Sync>),
+    /// The computation failed before, and the caller then chose to remember it.
+    Remembered {
+        /// What it said.
+        message: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 impl fmt::Display for CacheError {
@@ -136,6 +244,9 @@ impl fmt::Display for CacheError {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Computation(_) => f.write_str("llm_cache.compute: the answer was not computed"),
+            Self::Remembered { message, at } => {
+                write!(f, "llm_cache.compute: failed at {at}, remembered: {message}")
+            }
         }
     }
 }
@@ -145,6 +256,7 @@ impl StdError for CacheError {
         match self {
             Self::Store(error) => error.source(),
             Self::Computation(error) => Some(error.as_ref()),
+            Self::Remembered { .. } => None,
         }
     }
 }

@@ -6,23 +6,24 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures::future::{BoxFuture, Either, FutureExt as _, select};
-use hexmem_ports::{
-    CacheEntry, CacheKey, CacheTags, Error, ErrorKind, Flight, Freshness, Lookup, Name, PutOutcome,
-    Tally, Ticket,
-};
+use hexmem_ports::{CacheCounts, CacheStoreExt as _, Freshness, Lookup, Ticket};
 
 use crate::answer::{Answer, CacheError, Kept, Origin, Served};
 use crate::cache::LlmCache;
-use crate::flights::{Leader, LeaseGuard, Part, flight_of};
-use crate::policy::{OnOutage, poll_wait};
+use crate::call::{Call, Mode};
+use crate::errand::{Errand, saved};
+use crate::flights::{Leader, Part, Seat, flight_of};
+use crate::lead::{Led, Patience, found};
 use crate::question::Question;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
-type Compute<'a> = Box<dyn FnOnce() -> BoxFuture<'a, Result<Answer, BoxError>> + Send + 'a>;
-type Outcome = Result<(Arc<Answer>, Origin), CacheError>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+pub(crate) type Compute<'a> =
+    Box<dyn FnOnce() -> BoxFuture<'a, Result<Answer, BoxError>> + Send + 'a>;
+
+/// An answer and where it comes from.
+pub(crate) type Outcome = Result<(Arc<Answer>, Origin), CacheError>;
 
 /// A stale answer being computed anew. Does nothing until awaited; dropped, another caller may do it.
 #[must_use = "await it or spawn it: nothing is computed otherwise"]
@@ -50,24 +51,14 @@ impl fmt::Debug for Refresh<'_> {
     }
 }
 
-/// One question on its way.
-struct Errand {
-    key: CacheKey,
-    tags: CacheTags,
-}
-
-/// What a leader does while another process computes the same.
-#[derive(Clone, Copy, PartialEq)]
-enum Patience {
-    Wait,
-    GiveWay,
-}
-
-/// What a leader found before it computed.
-enum Turn {
-    Compute(Ticket, Option<LeaseGuard>),
-    Found(CacheEntry),
-    Elsewhere,
+/// What the first look gave.
+pub(crate) enum First {
+    /// Served as it is.
+    Fresh(Arc<Answer>, Origin),
+    /// Served, and to be computed anew.
+    Stale(Arc<Answer>, Origin, Ticket),
+    /// To be computed.
+    Miss(Ticket),
 }
 
 impl LlmCache {
@@ -75,20 +66,24 @@ impl LlmCache {
     /// this process and in others.
     ///
     /// - Who asked after an invalidation never gets an answer whose computation began before it.
-    /// - A failed computation is not kept: those of this process who waited get the same failure, others compute.
+    /// - A failed computation is not kept, unless [`Call::keep_failures`] says so: those of this process who waited
+    ///   get the same failure, others compute.
     /// - A leader that is dropped or crashes is replaced: at once in this process, after at most
     ///   [`Policy::flight`](crate::Policy::flight) in others.
     /// - A stale answer comes at once, with a [`Refresh`] for one caller.
+    /// - With a [`SemanticTier`](crate::SemanticTier) the answer to a similar question may do; a
+    ///   [`Review`](crate::Review) then comes with some.
     /// - While the store does not answer, each call computes for itself (nobody can know what was invalidated), as
-    ///   [`OnOutage`](crate::OnOutage) says.
+    ///   [`OnOutage`](crate::OnOutage) says. While the semantic tier does not, the call goes on without it.
     ///
     /// # Errors
-    /// [`CacheError::Computation`] with the error of `compute`; [`CacheError::Store`] for an argument that can
-    /// never be accepted, or with [`OnOutage::Fail`](crate::OnOutage::Fail).
+    /// [`CacheError::Computation`] with the error of `compute`; [`CacheError::Remembered`] with that of an earlier
+    /// one; [`CacheError::Store`] for an argument that can never be accepted, or with
+    /// [`OnOutage::Fail`](crate::OnOutage::Fail).
     pub async fn get_or_compute<'a, F, Fut, E>(
         &self,
         question: &Question,
-        tags: &[Name],
+        call: impl Into<Call>,
         compute: F,
     ) -> Result<Served<'a>, CacheError>
     where
@@ -100,25 +95,98 @@ impl LlmCache {
             let answer = compute();
             async move { answer.await.map_err(Into::into) }.boxed()
         });
-        let errand = Errand { key: self.key(question)?, tags: Self::tags(question, tags) };
-        let served = |(answer, origin)| Served { answer, origin, refresh: None };
-        match self.store.get(&errand.key, &errand.tags, Tally::Count).await {
-            Ok(Lookup::Hit(entry, _)) if entry.freshness == Freshness::Fresh => {
-                Ok(served(found(entry)))
+        let errand = Arc::new(self.errand(question, call.into())?);
+        self.serve(errand, compute).await
+    }
+
+    async fn serve<'a>(
+        &self,
+        errand: Arc<Errand>,
+        compute: Compute<'a>,
+    ) -> Result<Served<'a>, CacheError> {
+        if let Some(skip) = errand.pass {
+            let bypassed = CacheCounts { bypassed: 1, ..CacheCounts::default() };
+            self.count(&errand.tags, bypassed).await;
+            let answer = compute().await.map_err(|error| CacheError::Computation(error.into()))?;
+            return Ok(served((Arc::new(answer), Origin::Computed(Kept::Skipped(skip)))));
+        }
+        let first = match self.first(&errand).await {
+            Ok(first) => first?,
+            Err(error) => {
+                self.missed(&errand).await;
+                return self.without_store(error, compute).await.map(served);
             }
-            Ok(Lookup::Hit(entry, ticket)) => {
-                let (answer, origin) = found(entry);
-                Ok(Served { answer, origin, refresh: self.refresh(errand, ticket, compute) })
+        };
+        match first {
+            First::Fresh(answer, origin) => Ok(served((answer, origin))),
+            First::Stale(answer, origin, ticket) => {
+                let refresh = self.refresh(errand, ticket, compute);
+                Ok(Served { refresh, ..served((answer, origin)) })
             }
-            Ok(Lookup::Miss(ticket)) => self.fly(&errand, ticket, compute).await.map(served),
-            Err(error) => self.without_store(error, compute).await.map(served),
+            First::Miss(ticket) if errand.call.mode == Mode::Recompute => {
+                self.missed(&errand).await;
+                self.compute_and_keep(&errand, ticket, compute).await.map(served)
+            }
+            First::Miss(ticket) => self.fly(&errand, ticket, compute).await,
         }
     }
 
-    /// Offers the refresh to one caller at a time.
-    fn refresh<'a>(
+    /// Looks for the answer, and counts it where there is one.
+    pub(crate) async fn first(
         &self,
-        errand: Errand,
+        errand: &Errand,
+    ) -> hexmem_ports::Result<Result<First, CacheError>> {
+        let print = errand.key.fingerprint;
+        let recompute = errand.call.mode == Mode::Recompute;
+        if !recompute && let Some((answer, stored_at)) = self.copied(&print) {
+            self.hit(errand, &answer, 0).await;
+            return Ok(Ok(First::Fresh(answer, Origin::Fresh(stored_at))));
+        }
+        let seen = self.seen(&print);
+        let (entry, ticket) = match self.store.get(&errand.key, &errand.tags).await? {
+            Lookup::Hit(entry, ticket) if !recompute => (entry, ticket),
+            Lookup::Hit(_, ticket) | Lookup::Miss(ticket) => return Ok(Ok(First::Miss(ticket))),
+        };
+        let (fresh_for, stored_at) = (entry.fresh_for, entry.stored_at);
+        let stale = entry.freshness == Freshness::Stale;
+        let (answer, origin) = match found(entry) {
+            Ok(found) => found,
+            Err(remembered) => {
+                let counts = CacheCounts { hits: 1, ..CacheCounts::default() };
+                self.count(&errand.tags, counts).await;
+                return Ok(Err(remembered));
+            }
+        };
+        self.hit(errand, &answer, u64::from(stale)).await;
+        if stale {
+            return Ok(Ok(First::Stale(answer, origin, ticket)));
+        }
+        self.copy(print, seen, &answer, stored_at, fresh_for);
+        Ok(Ok(First::Fresh(answer, origin)))
+    }
+
+    async fn hit(&self, errand: &Errand, answer: &Answer, stale_hits: u64) {
+        self.count(&errand.tags, CacheCounts { hits: 1, stale_hits, ..saved(answer) }).await;
+    }
+
+    pub(crate) async fn missed(&self, errand: &Errand) {
+        self.count(&errand.tags, CacheCounts { misses: 1, ..CacheCounts::default() }).await;
+    }
+
+    /// Counts what a call that did not compute was given by another.
+    pub(crate) async fn count_given(&self, errand: &Errand, answer: &Answer, origin: &Origin) {
+        let saved = saved(answer);
+        let counts = match origin {
+            Origin::Semantic(_) => CacheCounts { semantic_hits: 1, ..saved },
+            _ => CacheCounts { shared: 1, ..saved },
+        };
+        self.count(&errand.tags, counts).await;
+    }
+
+    /// Offers the refresh to one caller at a time.
+    pub(crate) fn refresh<'a>(
+        &self,
+        errand: Arc<Errand>,
         ticket: Ticket,
         compute: Compute<'a>,
     ) -> Option<Refresh<'a>> {
@@ -133,7 +201,7 @@ impl LlmCache {
                 let Part::Leader(leader) = cache.flights.join(flight) else {
                     return Ok(Refreshed::Elsewhere);
                 };
-                match cache.lead(&errand, ticket, compute, Patience::GiveWay).await {
+                match cache.lead_exactly(&errand, ticket, compute, Patience::GiveWay).await {
                     Some(outcome) => {
                         land(leader, &outcome);
                         outcome.map(|(answer, origin)| Refreshed::Answer(answer, origin))
@@ -146,135 +214,76 @@ impl LlmCache {
     }
 
     /// Joins those of this process who ask the same, or leads them.
-    async fn fly(&self, errand: &Errand, ticket: Ticket, compute: Compute<'_>) -> Outcome {
-        let flight = flight_of(&errand.key, &ticket);
+    async fn fly<'a>(
+        &self,
+        errand: &Arc<Errand>,
+        ticket: Ticket,
+        compute: Compute<'a>,
+    ) -> Result<Served<'a>, CacheError> {
+        match self.board(errand, &ticket).await? {
+            Boarded::Given(answer, origin) => Ok(served((answer, origin))),
+            Boarded::Leads(leader) => {
+                let Led { outcome, review, semantic_failure } =
+                    self.lead(errand, ticket, compute).await;
+                land(leader, &outcome);
+                let (answer, origin) = outcome?;
+                Ok(Served { review, semantic_failure, ..served((answer, origin)) })
+            }
+        }
+    }
+
+    /// Waits for those of this process who ask the same, or becomes the one who computes.
+    pub(crate) async fn board(
+        &self,
+        errand: &Errand,
+        ticket: &Ticket,
+    ) -> Result<Boarded, CacheError> {
+        let flight = flight_of(&errand.key, ticket);
         loop {
             match self.flights.join(flight) {
-                Part::Leader(leader) => {
-                    let outcome = self.lead(errand, ticket, compute, Patience::Wait).await;
-                    let outcome = outcome.unwrap_or_else(|| {
-                        let what = "a caller that waits did not";
-                        Err(Error::new(ErrorKind::Internal, "llm_cache.compute", what).into())
-                    });
-                    land(leader, &outcome);
-                    return outcome;
-                }
-                Part::Passenger(id, seat) => {
-                    // A leader that nobody polls any more must not hold others for ever.
-                    let limit = self.clock.sleep(self.policy.flight.get());
-                    match select(seat, limit).await {
-                        Either::Left((Ok(landing), _)) => {
-                            return landing.map(|answer| (answer, Origin::Shared));
-                        }
-                        Either::Left((Err(_dropped), _)) => {}
-                        Either::Right(((), _)) => self.flights.give_up(&flight, id),
+                Part::Leader(leader) => return Ok(Boarded::Leads(leader)),
+                Part::Passenger(id, seat) => match self.ride(seat).await {
+                    Some(landing) => {
+                        let (answer, similar) = landing?;
+                        let origin = similar.map_or(Origin::Shared, Origin::Semantic);
+                        self.count_given(errand, &answer, &origin).await;
+                        return Ok(Boarded::Given(answer, origin));
                     }
-                }
+                    None => self.flights.give_up(&flight, id),
+                },
             }
         }
     }
 
-    /// Computes, alone among processes. `None` where another does and this one does not wait.
-    async fn lead(
-        &self,
-        errand: &Errand,
-        ticket: Ticket,
-        compute: Compute<'_>,
-        patience: Patience,
-    ) -> Option<Outcome> {
-        let (ticket, lease) = match self.turn(errand, ticket, patience).await {
-            Ok(Turn::Compute(ticket, lease)) => (ticket, lease),
-            Ok(Turn::Found(entry)) => return Some(Ok(found(entry))),
-            Ok(Turn::Elsewhere) => return None,
-            Err(error) => return Some(self.without_store(error, compute).await),
-        };
-        let outcome = match compute().await {
-            Ok(answer) => {
-                let put = self.request(&errand.key, ticket, &answer);
-                let kept = match self.store.put(&errand.key, put).await {
-                    Ok(PutOutcome::Stored) => Kept::Stored,
-                    Ok(PutOutcome::Outdated) => Kept::Outdated,
-                    // The answer is worth more than its place in the cache.
-                    Err(error) => Kept::Not(Arc::new(error)),
-                };
-                Ok((Arc::new(answer), Origin::Computed(kept)))
-            }
-            Err(error) => Err(CacheError::Computation(error.into())),
-        };
-        self.give_back(&errand.key, lease).await;
-        Some(outcome)
-    }
-
-    /// Waits for the right to compute, or for the answer of another process.
-    async fn turn(
-        &self,
-        errand: &Errand,
-        mut ticket: Ticket,
-        patience: Patience,
-    ) -> hexmem_ports::Result<Turn> {
-        if let Some(lease) = self.flights.take_abandoned(&errand.key) {
-            // Fails at worst because it ran out.
-            let _ = self.store.release(&errand.key, lease).await;
+    /// What the flight ends with; `None` when its leader was dropped, or holds others for too long.
+    async fn ride(&self, seat: Seat) -> Option<crate::flights::Landing> {
+        // A leader that nobody polls any more must not hold others for ever.
+        let limit = self.clock.sleep(self.policy.flight.get());
+        match select(seat, limit).await {
+            Either::Left((landing, _)) => landing.ok(),
+            Either::Right(((), _)) => None,
         }
-        // Owners may crash one after the other; after two whole flights this call computes in any case.
-        let patience_ends = self.clock.now().plus(self.policy.flight.get().saturating_mul(2));
-        for look in 0.. {
-            let lease = match self.store.begin(&errand.key, self.policy.flight).await? {
-                Flight::Leader(lease) => Some(self.flights.watch(&errand.key, lease)),
-                Flight::Follower(_) if patience == Patience::GiveWay => return Ok(Turn::Elsewhere),
-                Flight::Follower(left) => {
-                    let least = Duration::from_micros(1);
-                    let wait = poll_wait(self.policy.poll, look, left).max(least);
-                    self.clock.sleep(wait).await;
-                    None
-                }
-            };
-            // As the leader too: an answer may have come between the lookup and the lease.
-            match self.store.get(&errand.key, &errand.tags, Tally::Silent).await? {
-                Lookup::Hit(entry, _) if entry.freshness == Freshness::Fresh => {
-                    self.give_back(&errand.key, lease).await;
-                    return Ok(Turn::Found(entry));
-                }
-                Lookup::Hit(_, newer) | Lookup::Miss(newer) => ticket = newer,
-            }
-            if lease.is_some() || self.clock.now() >= patience_ends {
-                return Ok(Turn::Compute(ticket, lease));
-            }
-        }
-        Ok(Turn::Compute(ticket, None))
-    }
-
-    async fn give_back(&self, key: &CacheKey, lease: Option<LeaseGuard>) {
-        if let Some(lease) = lease.and_then(LeaseGuard::disarm) {
-            // At worst it runs out by itself.
-            let _ = self.store.release(key, lease).await;
-        }
-    }
-
-    /// While the store does not answer: computes without keeping the answer.
-    async fn without_store(&self, error: Error, compute: Compute<'_>) -> Outcome {
-        let outage = matches!(
-            error.kind(),
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::RateLimited
-        );
-        if !outage || self.policy.on_outage == OnOutage::Fail {
-            return Err(error.into());
-        }
-        let answer = compute().await.map_err(|error| CacheError::Computation(error.into()))?;
-        Ok((Arc::new(answer), Origin::Computed(Kept::Not(Arc::new(error)))))
     }
 }
 
-fn found(entry: CacheEntry) -> (Arc<Answer>, Origin) {
-    let origin = match entry.freshness {
-        Freshness::Fresh => Origin::Fresh(entry.stored_at),
-        Freshness::Stale => Origin::Stale(entry.stored_at),
-    };
-    (Arc::new(Answer { value: entry.value, meta: entry.meta }), origin)
+/// A caller's part once there is nobody to wait for.
+pub(crate) enum Boarded {
+    /// It got what another computed.
+    Given(Arc<Answer>, Origin),
+    /// It computes.
+    Leads(Leader),
+}
+
+fn served<'a>((answer, origin): (Arc<Answer>, Origin)) -> Served<'a> {
+    Served { answer, origin, refresh: None, review: None, semantic_failure: None }
 }
 
 /// Ends a flight with its outcome. All who share it had equal tickets, so that no invalidation lies between
 /// their lookups and the computation, whether or not the store could keep the answer.
-fn land(leader: Leader, outcome: &Outcome) {
-    leader.land(outcome.as_ref().map(|(answer, _)| Arc::clone(answer)).map_err(Clone::clone));
+pub(crate) fn land(leader: Leader, outcome: &Outcome) {
+    leader.land(match outcome {
+        Ok((answer, Origin::Semantic(hit))) => Ok((Arc::clone(answer), Some(hit.clone()))),
+        Ok((answer, _)) => Ok((Arc::clone(answer), None)),
+        Err(error) => Err(error.clone()),
+    });
 }

@@ -11,9 +11,10 @@ use futures::future::{FutureExt as _, Shared};
 use hexmem_ports::{CacheKey, Digest, FlightLease, Ticket, Timestamp};
 
 use crate::answer::{Answer, CacheError};
+use crate::semantic::SemanticHit;
 
-/// What a flight ends with.
-pub(crate) type Landing = Result<Arc<Answer>, CacheError>;
+/// What a flight ends with: an answer, and of which similar question it is.
+pub(crate) type Landing = Result<(Arc<Answer>, Option<SemanticHit>), CacheError>;
 
 /// Resolves when the flight ends; `Err` when its leader was dropped.
 pub(crate) type Seat = Shared<oneshot::Receiver<Landing>>;

@@ -37,18 +37,47 @@
 //! # }
 //! ```
 //!
-//! Nothing runs in the background: a stale answer comes with a [`Refresh`] that the caller awaits or spawns.
+//! Nothing runs in the background: a stale answer comes with a [`Refresh`] that the caller awaits or spawns, a semantic
+//! answer that is to be judged with a [`Review`].
+//!
+//! [`LlmCache::get_or_stream`] records streamed answers and replays them chunk by chunk. A [`SemanticTier`] finds answers
+//! to similar questions within a stated budget of wrong ones. [`CachedEmbedder`] keeps embeddings in the same store. The
+//! feature `moka` adds `LocalTier`: copies in the process. `docs/cache.md` tells it whole.
 
 mod answer;
 mod cache;
+mod call;
 mod canonical;
 mod compute;
+mod copies;
+mod embeddings;
+mod envelope;
+mod errand;
 mod flights;
+mod lead;
+#[cfg(feature = "moka")]
+mod local;
 mod policy;
 mod question;
+mod review;
+mod semantic;
+mod stream;
+mod tallies;
 
-pub use answer::{Answer, CacheError, Cached, Kept, Origin, Served};
+pub use answer::{
+    Answer, CacheError, Cached, ChunkMark, Kept, Origin, Served, Skip, ToolCalls, Usage,
+};
 pub use cache::LlmCache;
+pub use call::{Call, Mode, Pace, Similar};
 pub use compute::{Refresh, Refreshed};
-pub use policy::{OnOutage, Policy, jittered, poll_wait};
+pub use embeddings::CachedEmbedder;
+#[cfg(feature = "moka")]
+pub use local::LocalTier;
+pub use policy::{OnOutage, Policy, WhenRandom, WhenTools, jittered, poll_wait};
 pub use question::Question;
+pub use review::{Review, Reviewed};
+pub use semantic::{
+    Budget, BudgetState, Evidence, Judge, SameText, SemanticHit, SemanticMode, SemanticPolicy,
+    SemanticTier, Start, Verdict, wilson_upper,
+};
+pub use stream::{AnswerStream, Piece, StreamOrigin};

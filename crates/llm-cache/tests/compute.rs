@@ -30,7 +30,8 @@ async fn the_second_question_finds_the_first_answer() {
     assert_eq!(world.ask(&cache, "q").await, "answer 3");
     assert_eq!(cache.invalidate_all().await.unwrap(), Some(1));
     let stats = cache.stats().await.unwrap();
-    assert_eq!((stats.hits, stats.misses, stats.entries), (2, 4, 0));
+    let counts = stats.counts;
+    assert_eq!((counts.hits, counts.misses, counts.stored, stats.entries), (2, 4, 4, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,7 +249,7 @@ async fn a_ticket_carries_a_computation_of_the_callers_own() {
     let cache = world.process();
     let ticket = cache.ticket(&question("q"), &[name("a")]).await.unwrap();
     cache.invalidate_tag(name("a")).await.unwrap();
-    let outcome = cache.put_since(&question("q"), ticket, Answer::new("old")).await.unwrap();
+    let outcome = cache.put_since(&question("q"), &[], ticket, Answer::new("old")).await.unwrap();
     assert_eq!(outcome, PutOutcome::Outdated);
     let outcome = cache.put(&question("q"), &[name("a")], Answer::json(&[1, 2]).unwrap()).await;
     assert_eq!(outcome.unwrap(), PutOutcome::Stored);

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
-use hexmem_llm_cache::{Answer, Cached, LlmCache, Policy, Question};
+use clap::{Args, Subcommand, ValueEnum};
+use hexmem_llm_cache::{Answer, Cached, LlmCache, Policy, Question, Usage};
 use hexmem_ports::{Digest, Error, Limit, Name, NamespaceId, PutOutcome, Result, Timestamp, Ttl};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -19,10 +19,17 @@ const INPUT_LIMIT: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Hits, misses, entries and bytes of a namespace
+    /// Hits, misses, tokens and cost saved, entries and bytes of a namespace, and of its models
+    #[command(after_help = "Examples:
+  hexmem cache stats
+  hexmem cache stats --namespace support --by tag
+  hexmem cache stats --json | jq .hit_rate")]
     Stats {
         #[command(flatten)]
         place: Place,
+        /// Also told by model or by tag
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t = By::Model)]
+        by: By,
     },
     /// End answers: one, or all with a tag, of a model, or of the namespace
     #[command(after_help = "Examples:
@@ -72,9 +79,24 @@ pub(crate) enum Command {
         /// What to keep beside it
         #[arg(long, value_name = "JSON", value_parser = json_value)]
         meta: Option<Value>,
+        /// Tokens that were sent for it: what a hit saves
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        input_tokens: u64,
+        /// Tokens that came back
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        output_tokens: u64,
+        /// What it cost, in millionths of your currency
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        cost: u64,
     },
     /// Free the space of answers that can never be served again, in all namespaces
     Sweep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Model,
+    Tag,
 }
 
 #[derive(Debug, Args)]
@@ -199,10 +221,24 @@ fn any_policy() -> Result<Policy> {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> {
     match command {
-        Command::Stats { place } => stats(context, place).await,
+        Command::Stats { place, by } => {
+            super::cache_stats::run(&service(context, place, any_policy()?).await?, context, by)
+                .await
+        }
         Command::Invalidate { place, target } => invalidate(context, place, target).await,
         Command::Get { place, asked, fingerprint } => get(context, place, asked, fingerprint).await,
-        Command::Put { place, asked, answer, tags, ttl, stale, meta } => {
+        Command::Put {
+            place,
+            asked,
+            answer,
+            tags,
+            ttl,
+            stale,
+            meta,
+            input_tokens,
+            output_tokens,
+            cost,
+        } => {
             // One answer needs no jitter: it ends when its owner said.
             let policy = Policy { stale, jitter_percent: 0, ..Policy::new(ttl)? };
             let from_stdin = asked.question.as_deref() == Some(Path::new("-"));
@@ -214,38 +250,15 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
                 }
                 None => read(Path::new("-"))?,
             };
-            let answer = Answer::new(answer).meta(meta.unwrap_or(Value::Null));
+            let answer = Answer::new(answer)
+                .meta(meta.unwrap_or(Value::Null))
+                .tokens(input_tokens, output_tokens)
+                .cost(cost);
             put(&service(context, place, policy).await?, context, &asked.read()?, &tags, answer)
                 .await
         }
         Command::Sweep => sweep(context).await,
     }
-}
-
-async fn stats(context: &Context, place: Place) -> Result<Outcome> {
-    let cache = service(context, place, any_policy()?).await?;
-    let stats = cache.stats().await?;
-    let asked = stats.hits + stats.misses;
-    #[allow(clippy::cast_precision_loss, reason = "a share, printed with three digits")]
-    let rate = (asked > 0).then(|| stats.hits as f64 / asked as f64);
-    let document = json!({
-        "namespace": cache.namespace().name,
-        "hits": stats.hits,
-        "misses": stats.misses,
-        "hit_rate": rate,
-        "entries": stats.entries,
-        "bytes": stats.bytes,
-        "exact": stats.exact,
-    });
-    context.emit(&document, || {
-        let rate = rate.map_or_else(String::new, |rate| format!(" ({:.1} % hits)", rate * 100.0));
-        let about = if stats.exact { "" } else { "about " };
-        format!(
-            "lookups  {} hits, {} misses{rate}\nanswers  {about}{} of {about}{} bytes",
-            stats.hits, stats.misses, stats.entries, stats.bytes
-        )
-    })?;
-    Ok(Outcome::Done)
 }
 
 async fn invalidate(context: &Context, place: Place, target: Target) -> Result<Outcome> {
@@ -276,6 +289,8 @@ struct Found<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     meta: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stored_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stale: Option<bool>,
@@ -304,6 +319,7 @@ async fn get(
             value: None,
             value_b64: None,
             meta: None,
+            usage: None,
             stored_at: None,
             stale: None,
         };
@@ -318,6 +334,7 @@ async fn get(
         value: text,
         value_b64: text.is_none().then_some(Bytes(&answer.value)),
         meta: Some(&answer.meta),
+        usage: Some(answer.usage),
         stored_at: Some(stored_at),
         stale: Some(stale),
     };
@@ -334,6 +351,7 @@ async fn put(
 ) -> Result<Outcome> {
     let fingerprint = cache.key(question)?.fingerprint;
     let stored = cache.put(question, tags, answer).await? == PutOutcome::Stored;
+    cache.flush().await?;
     context.emit(&json!({ "fingerprint": fingerprint, "stored": stored }), || {
         if stored { format!("{fingerprint}") } else { String::new() }
     })?;

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod cache;
+mod cache_stats;
 mod completions;
 mod config;
 mod doctor;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use hexmem_adapter_memory::{ManualClock, MemoryCache};
 use hexmem_llm_cache::{Answer, LlmCache, Policy, Question};
 use hexmem_ports::{
-    CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities, Error, ErrorKind, Flight,
-    FlightLease, Invalidate, Limit, Lookup, Name, NamespaceId, PutOutcome, Tally, Tenant, Ttl,
+    CacheCounts, CacheKey, CachePut, CacheStats, CacheStore, CacheTags, Capabilities, Digest,
+    Error, ErrorKind, Flight, FlightLease, Invalidate, Limit, Lookup, Name, NamespaceId,
+    PutOutcome, StatsRoom, TagRef, TagStats, Tenant, Ttl,
 };
 
 pub(crate) struct World {
@@ -109,10 +110,19 @@ impl CacheStore for Down {
     fn capabilities(&self) -> Capabilities {
         Capabilities::default()
     }
-    async fn get(&self, _: &CacheKey, _: &CacheTags, _: Tally) -> hexmem_ports::Result<Lookup> {
+    async fn get_many(
+        &self,
+        _: &NamespaceId,
+        _: &[Digest],
+        _: &CacheTags,
+    ) -> hexmem_ports::Result<Vec<Lookup>> {
         self.fail()
     }
-    async fn put(&self, _: &CacheKey, _: CachePut) -> hexmem_ports::Result<PutOutcome> {
+    async fn put_many(
+        &self,
+        _: &NamespaceId,
+        _: Vec<(Digest, CachePut)>,
+    ) -> hexmem_ports::Result<Vec<PutOutcome>> {
         self.fail()
     }
     async fn invalidate(
@@ -128,7 +138,18 @@ impl CacheStore for Down {
     async fn release(&self, _: &CacheKey, _: FlightLease) -> hexmem_ports::Result<bool> {
         self.fail()
     }
-    async fn flush(&self) -> hexmem_ports::Result<()> {
+    async fn count(
+        &self,
+        _: &NamespaceId,
+        _: Vec<(TagRef, CacheCounts)>,
+    ) -> hexmem_ports::Result<()> {
+        self.fail()
+    }
+    async fn breakdown(
+        &self,
+        _: &NamespaceId,
+        _: StatsRoom,
+    ) -> hexmem_ports::Result<Vec<TagStats>> {
         self.fail()
     }
     async fn stats(&self, _: &NamespaceId) -> hexmem_ports::Result<CacheStats> {
