@@ -81,3 +81,8 @@ pub use semantic::{
     SemanticTier, Start, Verdict, wilson_upper,
 };
 pub use stream::{AnswerStream, Piece, StreamOrigin};
+
+/// The guide's examples compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cache.md")]
+struct Guide;

@@ -105,6 +105,12 @@ impl LocalTier {
         self.0.max_stale
     }
 
+    /// What is held, in bytes, once moka has settled what is pending.
+    pub fn bytes_held(&self) -> u64 {
+        self.0.copies.run_pending_tasks();
+        self.0.copies.weighted_size()
+    }
+
     fn changes(&self, key: &Digest) -> &AtomicU64 {
         // As many shards as a byte has values.
         &self.0.changes[usize::from(key.0[31])]

@@ -54,7 +54,7 @@ pub(crate) fn main(args: &[String]) -> Result {
         },
     );
     for name in &names {
-        let mut bench = cargo_with(&["bench", "-p", name, "--benches"]);
+        let mut bench = cargo_with(&["bench", "-p", name, "--benches", "--all-features"]);
         show(bench.arg("--").args(&filter).env("CRITERION_HOME", &home))?;
     }
     if peers {

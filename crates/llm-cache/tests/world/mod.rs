@@ -1,6 +1,7 @@
 //! A store, a clock that is moved, and a model that counts how often it is asked.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -61,6 +62,12 @@ impl World {
     pub(crate) fn process_with(&self, policy: Policy) -> LlmCache {
         let namespace = NamespaceId::new(Tenant(name("t")), name("n"));
         LlmCache::new(self.store.clone(), self.clock.clone(), namespace, policy).unwrap()
+    }
+
+    /// A process of its own for another tenant or namespace.
+    pub(crate) fn process_of(&self, tenant: &str, namespace: &str) -> LlmCache {
+        let namespace = NamespaceId::new(Tenant(name(tenant)), name(namespace));
+        LlmCache::new(self.store.clone(), self.clock.clone(), namespace, Self::policy()).unwrap()
     }
 
     pub(crate) async fn answer(&self) -> Result<Answer, Infallible> {
