@@ -37,6 +37,7 @@
 //! ```
 
 mod algorithms;
+mod contradiction;
 mod fact;
 mod formats;
 mod identity;
@@ -46,6 +47,7 @@ mod view;
 mod vocabulary;
 
 pub use algorithms::*;
+pub use contradiction::{Clash, Contradiction, contradictions};
 pub use fact::{Cardinality, Fact, Since};
 pub use formats::*;
 pub use identity::{fact_id, slot_id};

@@ -63,6 +63,18 @@ impl Vocabulary {
         Self::closed(KAGURA_NODE_TYPES, KAGURA_RELATIONS)
     }
 
+    /// The profile of this name: `open` or `kagura`. `Invalid` for another.
+    pub fn profile(name: &str) -> Result<Self> {
+        match name {
+            "open" => Ok(Self::open()),
+            "kagura" => Ok(Self::kagura()),
+            _ => Err(Error::invalid(
+                "graph.vocabulary",
+                format!("there is no profile `{}`; use open or kagura", name.escape_debug()),
+            )),
+        }
+    }
+
     /// Takes the listed node types and relations only.
     pub fn closed<'a>(
         kinds: impl IntoIterator<Item = &'a str>,

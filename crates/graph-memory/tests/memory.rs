@@ -116,7 +116,7 @@ async fn an_invalidation_names_what_cannot_be_ended() {
     memory.assert(fact("a", "r", "b")).await.unwrap();
     let early = memory.invalidate(&which("a", "r", "b"), at("2001-01-01")).await.unwrap_err();
     assert_eq!(early.kind(), ErrorKind::Invalid);
-    assert_eq!(memory.edges_ever(&which("a", "r", "b")).await.unwrap().len(), 1);
+    assert_eq!(memory.facts(&which("a", "r", "b"), AsOf::ALL).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -233,7 +233,10 @@ async fn removing_a_node_takes_its_edges_and_leaves_history() {
     assert_eq!(memory.remove_node(&name("a")).await.unwrap().nodes, 0);
     let history = memory.history(&ElementRef::Node(name("a")), None, Limit::default()).await;
     assert!(matches!(&history.unwrap().items[..], [Element::Node(_)]));
-    assert_eq!(memory.edges_ever(&which("a", "r", "b")).await.unwrap().len(), 1);
+    assert_eq!(
+        memory.fact_history(&which("a", "r", "b"), Limit::default()).await.unwrap().0.len(),
+        1
+    );
     let gone = memory.remove_edges(&which("a", "r", "b")).await.unwrap();
     assert_eq!(gone.edges, 0);
 }
@@ -322,10 +325,11 @@ async fn interactions_are_counted_by_topic_and_platform_newest_first() {
         ids.push(memory.record_interaction(&said).await.unwrap());
         world.pass(1);
     }
-    let newest = memory.user_interactions(&name("ada"), Limit::new(2).unwrap()).await.unwrap();
+    let newest =
+        memory.user_interactions(&name("ada"), AsOf::NOW, Limit::new(2).unwrap()).await.unwrap();
     let newest: Vec<_> = newest.into_iter().map(|node| node.id).collect();
     assert_eq!(newest, [ids[2].clone(), ids[1].clone()]);
-    let pattern = memory.user_pattern(&name("ada")).await.unwrap();
+    let pattern = memory.user_pattern(&name("ada"), AsOf::NOW).await.unwrap();
     assert_eq!(pattern.interactions, 3);
     assert_eq!(pattern.topics.get("rust"), Some(&2));
     assert_eq!(pattern.most_discussed.as_deref(), Some("rust"));
@@ -334,7 +338,7 @@ async fn interactions_are_counted_by_topic_and_platform_newest_first() {
     assert_eq!(first.data["user"], "ada", "metadata overrides nothing");
     let stats = memory.stats(AsOf::ALL).await.unwrap();
     assert_eq!((stats.nodes, stats.edge_types.get("works_on")), (6, Some(&2)));
-    let nobody = memory.user_pattern(&name("nobody")).await.unwrap();
+    let nobody = memory.user_pattern(&name("nobody"), AsOf::NOW).await.unwrap();
     assert_eq!(nobody, UserPattern::default());
 }
 
@@ -350,6 +354,10 @@ fn long_calls_can_be_spawned() {
     spawnable(memory.assert(fact("a", "r", "b")));
     spawnable(memory.path(&query));
     spawnable(memory.load());
+    let forget = hexmem_graph_memory::Forget::User(name("a"));
+    spawnable(memory.forget(&forget, hexmem_graph_memory::Orphans::Purge));
+    spawnable(memory.forget_preview(&forget, hexmem_graph_memory::Orphans::Keep));
+    spawnable(memory.contradictions(AsOf::ALL, None, Limit::default()));
     let mut file = std::io::Cursor::new("");
     let options = hexmem_graph_memory::ImportOptions::default();
     let mut tell = |_: hexmem_graph_memory::Progress| {};

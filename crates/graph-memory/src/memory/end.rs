@@ -22,6 +22,30 @@ pub enum Which {
         /// To.
         dst: Name,
     },
+    /// Every edge that states a value of this relation, whichever.
+    Values {
+        /// From.
+        src: Name,
+        /// The relation.
+        relation: Name,
+    },
+}
+
+impl Which {
+    /// The filter that the edges pass, and where they lead to; `None` for one edge.
+    pub(super) fn filter(&self) -> Option<(EdgeFilter, Option<&Name>)> {
+        let (src, relation, dst) = match self {
+            Self::Edge(_) => return None,
+            Self::Fact { src, relation, dst } => (src, relation, Some(dst)),
+            Self::Values { src, relation } => (src, relation, None),
+        };
+        let filter = EdgeFilter {
+            at: Some((vec![src.clone()], Direction::Out)),
+            relations: vec![relation.clone()],
+            ..EdgeFilter::default()
+        };
+        Some((filter, dst))
+    }
 }
 
 /// What an invalidation did.
@@ -106,21 +130,13 @@ impl GraphMemory {
 
     /// The edges that are meant, of those that are seen.
     pub async fn facts(&self, which: &Which, as_of: AsOf) -> Result<Vec<Edge>> {
-        let (src, relation, dst) = match which {
-            Which::Edge(id) => {
-                let found = self.store.edges(&self.graph, &[*id], as_of).await?;
-                return Ok(found.into_iter().flatten().collect());
-            }
-            Which::Fact { src, relation, dst } => (src, relation, dst),
-        };
-        let filter = EdgeFilter {
-            at: Some((vec![src.clone()], Direction::Out)),
-            relations: vec![relation.clone()],
-            ..EdgeFilter::default()
+        let Some((filter, dst)) = which.filter() else {
+            let Which::Edge(id) = which else { return Ok(Vec::new()) };
+            return Ok(self.edge(*id, as_of).await?.into_iter().collect());
         };
         let mut edges = Vec::new();
         self.each_edge(&filter, as_of, |edge| {
-            if edge.dst == *dst {
+            if dst.is_none_or(|dst| edge.dst == *dst) {
                 edges.push(edge);
             }
         })
@@ -162,5 +178,6 @@ fn absent(operation: &'static str, which: &Which) -> Error {
         Which::Fact { src, relation, dst } => {
             error.with("src", src).with("relation", relation).with("dst", dst)
         }
+        Which::Values { src, relation } => error.with("src", src).with("relation", relation),
     }
 }

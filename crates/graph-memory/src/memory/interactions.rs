@@ -1,6 +1,6 @@
 //! What was said to a user, about what: interactions as nodes, and what they show of the user.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hexmem_ports::{
     AsOf, Direction, Edge, EdgeFilter, Error, ErrorKind, Expect, GraphBatch, GraphChange, Limit,
@@ -15,7 +15,7 @@ use crate::fact::{Fact, Since};
 use crate::identity::fact_id;
 
 /// From an interaction to its user.
-const LEARNED_FROM: &str = "learned_from";
+pub(super) const LEARNED_FROM: &str = "learned_from";
 /// From an interaction to its topics.
 const RELATED_TO: &str = "related_to";
 /// From a user to the topics of the interactions.
@@ -57,6 +57,21 @@ pub struct UserPattern {
 /// The node that stands for a user.
 pub fn user_node(user: &Name) -> Result<Name> {
     Name::new(format!("user:{user}"))
+}
+
+impl UserPattern {
+    /// Interactions a topic, on average; `None` without topics.
+    pub fn interactions_per_topic(&self) -> Option<f64> {
+        let topics = u32::try_from(self.topics.len()).ok().filter(|count| *count > 0)?;
+        let interactions = u32::try_from(self.interactions).ok()?;
+        Some(f64::from(interactions) / f64::from(topics))
+    }
+}
+
+/// The nodes that may stand for a user: [`user_node`] and those of Kagura's graphs, `user_NAME` and `NAME`. Reads
+/// take those of them that are of type `user`.
+pub fn user_nodes(user: &Name) -> Result<[Name; 3]> {
+    Ok([user_node(user)?, Name::new(format!("user_{user}"))?, user.clone()])
 }
 
 /// The node that stands for a topic.
@@ -135,56 +150,101 @@ impl GraphMemory {
     }
 
     /// A user's interactions, newest first, at most `limit`. A user that nobody knows has none.
-    pub async fn user_interactions(&self, user: &Name, limit: Limit) -> Result<Vec<Node>> {
-        let mut nodes = self.interactions_of(user).await?;
+    pub async fn user_interactions(
+        &self,
+        user: &Name,
+        as_of: AsOf,
+        limit: Limit,
+    ) -> Result<Vec<Node>> {
+        let mut nodes = self.interactions_of(user, as_of).await?;
         nodes.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.id.cmp(&b.id)));
         nodes.truncate(limit.as_usize());
         Ok(nodes)
     }
 
+    /// The topics of a user's interactions, each once, in order of id.
+    pub async fn user_topics(&self, user: &Name, as_of: AsOf) -> Result<Vec<Node>> {
+        let mut topics = BTreeSet::new();
+        let interactions = self.interactions_of(user, as_of).await?;
+        for edge in self.topics_of(&interactions, as_of).await? {
+            topics.insert(edge.dst);
+        }
+        let ids: Vec<Name> = topics.into_iter().collect();
+        let mut nodes = Vec::with_capacity(ids.len());
+        for part in ids.chunks(PART) {
+            nodes.extend(self.nodes(part, as_of).await?.into_iter().flatten());
+        }
+        nodes.retain(|node| node.kind.as_str() == "topic");
+        Ok(nodes)
+    }
+
     /// What a user's interactions show: how many, about what, on which platforms.
-    pub async fn user_pattern(&self, user: &Name) -> Result<UserPattern> {
-        let nodes = self.interactions_of(user).await?;
+    pub async fn user_pattern(&self, user: &Name, as_of: AsOf) -> Result<UserPattern> {
+        let nodes = self.interactions_of(user, as_of).await?;
         let mut pattern = UserPattern::default();
         for node in &nodes {
             pattern.interactions += 1;
-            if let Some(platform) = node.data.get("platform").and_then(Value::as_str) {
+            if let Some(platform) = platform(&node.data) {
                 *pattern.platforms.entry(platform.to_owned()).or_default() += 1;
             }
         }
-        let ids: Vec<Name> = nodes.into_iter().map(|node| node.id).collect();
-        for part in ids.chunks(PART) {
-            for edge in self.edges_at(part, Direction::Out, RELATED_TO).await? {
-                let topic = edge.dst.as_str();
-                let topic = topic.strip_prefix("topic:").unwrap_or(topic).to_owned();
-                *pattern.topics.entry(topic).or_default() += 1;
-            }
+        for edge in self.topics_of(&nodes, as_of).await? {
+            let topic = edge.dst.as_str();
+            let known = topic.strip_prefix("topic:").or_else(|| topic.strip_prefix("topic_"));
+            *pattern.topics.entry(known.unwrap_or(topic).to_owned()).or_default() += 1;
         }
         let most = pattern.topics.iter().rev().max_by_key(|(_, count)| **count);
         pattern.most_discussed = most.map(|(topic, _)| topic.clone());
         Ok(pattern)
     }
 
-    async fn interactions_of(&self, user: &Name) -> Result<Vec<Node>> {
-        let user = user_node(user)?;
-        let edges = self.edges_at(&[user], Direction::In, LEARNED_FROM).await?;
-        let ids: Vec<Name> = edges.into_iter().map(|edge| edge.src).collect();
+    /// The edges from interactions to their topics.
+    async fn topics_of(&self, interactions: &[Node], as_of: AsOf) -> Result<Vec<Edge>> {
+        let ids: Vec<Name> = interactions.iter().map(|node| node.id.clone()).collect();
+        let mut edges = Vec::new();
+        for part in ids.chunks(PART) {
+            edges.extend(self.edges_at(part, Direction::Out, RELATED_TO, as_of).await?);
+        }
+        Ok(edges)
+    }
+
+    async fn interactions_of(&self, user: &Name, as_of: AsOf) -> Result<Vec<Node>> {
+        let mut users = user_nodes(user)?.to_vec();
+        let found = self.nodes(&users, as_of).await?;
+        let mut is_user =
+            found.iter().map(|node| node.as_ref().is_some_and(|node| node.kind.as_str() == "user"));
+        users.retain(|_| is_user.next() == Some(true));
+        let edges = self.edges_at(&users, Direction::In, LEARNED_FROM, as_of).await?;
+        let ids: BTreeSet<Name> = edges.into_iter().map(|edge| edge.src).collect();
+        let ids: Vec<Name> = ids.into_iter().collect();
         let mut nodes = Vec::with_capacity(ids.len());
         for part in ids.chunks(PART) {
-            nodes.extend(self.nodes(part, AsOf::ALL).await?.into_iter().flatten());
+            nodes.extend(self.nodes(part, as_of).await?.into_iter().flatten());
         }
         nodes.retain(|node| node.kind.as_str() == "interaction");
         Ok(nodes)
     }
 
-    async fn edges_at(&self, at: &[Name], way: Direction, relation: &str) -> Result<Vec<Edge>> {
+    async fn edges_at(
+        &self,
+        at: &[Name],
+        way: Direction,
+        relation: &str,
+        as_of: AsOf,
+    ) -> Result<Vec<Edge>> {
         let filter = EdgeFilter {
             at: Some((at.to_vec(), way)),
             relations: vec![Name::new(relation)?],
             ..EdgeFilter::default()
         };
         let mut edges = Vec::new();
-        self.each_edge(&filter, AsOf::ALL, |edge| edges.push(edge)).await?;
+        self.each_edge(&filter, as_of, |edge| edges.push(edge)).await?;
         Ok(edges)
     }
+}
+
+/// Where an interaction took place; also as Kagura keeps it.
+fn platform(data: &Value) -> Option<&str> {
+    let kagura = || data.get("ai_platform").or_else(|| data.get("metadata")?.get("ai_platform"));
+    data.get("platform").filter(|value| !value.is_null()).or_else(kagura)?.as_str()
 }

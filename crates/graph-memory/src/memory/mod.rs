@@ -2,6 +2,7 @@
 
 mod assert;
 mod end;
+mod forget;
 mod interactions;
 mod path;
 mod read;
@@ -17,7 +18,8 @@ use serde_json::Value;
 
 pub use assert::{Asserted, Outcome};
 pub use end::{Ended, Removed, Which};
-pub use interactions::{Interaction, UserPattern, topic_node, user_node};
+pub use forget::{Forget, Forgotten, Kept, NAMED_LIMIT, Orphans};
+pub use interactions::{Interaction, UserPattern, topic_node, user_node, user_nodes};
 pub use path::{Path, PathQuery};
 pub use read::Elements;
 

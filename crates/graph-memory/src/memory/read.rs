@@ -1,13 +1,18 @@
 //! Reads that go to the store.
 
+use std::collections::BTreeMap;
+
 use hexmem_ports::{
-    AsOf, Capability, Cursor, Edge, EdgeId, Element, ElementRef, Error, ErrorKind, GraphHead,
-    GraphStats, Limit, Name, NeighbourQuery, Neighbourhood, Node, Page, Result,
+    AsOf, Capability, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Error,
+    ErrorKind, GraphHead, GraphStats, Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter,
+    PAGE_LIMIT, Page, Reached, Result, ValidAt,
 };
 
 use super::{GraphMemory, Which};
-use crate::Mirror;
-use crate::identity::{fact_id, slot_id};
+use crate::{Contradiction, Mirror, contradictions};
+
+/// How many nodes are checked for contradictions at once.
+const CLASH_PART: u32 = 200;
 
 /// A page of versions, newest first.
 pub type Elements = Page<Element>;
@@ -24,40 +29,121 @@ impl GraphMemory {
         self.store.nodes(&self.graph, ids, as_of).await
     }
 
-    /// The edges that state this, current or removed, as far as their ids follow from the fact: those that
-    /// were asserted or imported here. At most 64 spans of one source are looked for.
-    pub async fn edges_ever(&self, which: &Which) -> Result<Vec<EdgeId>> {
-        let facts = self.facts(which, AsOf::ALL).await?;
-        let mut ids: Vec<EdgeId> = facts.iter().map(|edge| edge.id).collect();
-        let (src, relation, dst) = match which {
-            Which::Edge(id) => return Ok(vec![*id]),
-            Which::Fact { src, relation, dst } => (src, relation, dst),
+    /// Every version of the edges that state this, whoever says it, also of removed ones; the latest recorded first.
+    /// At most `limit`; `true` when there are more. Costs a look at all versions of the relation at `src`.
+    pub async fn fact_history(&self, which: &Which, limit: Limit) -> Result<(Vec<Edge>, bool)> {
+        let Some((filter, dst)) = which.filter() else {
+            let Which::Edge(id) = which else { return Ok((Vec::new(), false)) };
+            let page = self.history(&ElementRef::Edge(*id), None, limit).await?;
+            let edges = page.items.into_iter().filter_map(|element| match element {
+                Element::Edge(edge) => Some(edge),
+                Element::Node(_) => None,
+            });
+            return Ok((edges.collect(), page.next.is_some()));
         };
-        let mut sources: Vec<Option<&Name>> = vec![None];
-        sources.extend(facts.iter().map(|edge| edge.source.as_ref()).filter(Option::is_some));
-        for source in sources {
-            for episode in 0..64 {
-                let id = fact_id(src, relation, dst, source, episode);
-                if !self.ever_was(&ElementRef::Edge(id)).await? {
-                    break;
+        let mut versions = Vec::new();
+        self.each_version(&filter, |edge| {
+            if dst.is_none_or(|dst| edge.dst == *dst) {
+                versions.push(edge);
+            }
+            true
+        })
+        .await?;
+        versions.sort_by(|a, b| {
+            (b.recorded_at, b.id, b.version).cmp(&(a.recorded_at, a.id, a.version))
+        });
+        let more = versions.len() > limit.as_usize();
+        versions.truncate(limit.as_usize());
+        Ok((versions, more))
+    }
+
+    /// Whether anyone states this then, as it was known then.
+    pub async fn holds(&self, which: &Which, as_of: AsOf) -> Result<bool> {
+        Ok(!self.facts(which, as_of).await?.is_empty())
+    }
+
+    /// A page of nodes, in bytewise order of id.
+    pub async fn find_nodes(
+        &self,
+        filter: &NodeFilter,
+        as_of: AsOf,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Node>> {
+        self.store.find_nodes(&self.graph, filter, as_of, cursor, limit).await
+    }
+
+    /// A page of edges, in order of id.
+    pub async fn find_edges(
+        &self,
+        filter: &EdgeFilter,
+        as_of: AsOf,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Edge>> {
+        self.store.find_edges(&self.graph, filter, as_of, cursor, limit).await
+    }
+
+    /// The nodes up to `depth` edges from a node, either way and itself left out: nearest first, each with how it
+    /// was reached. A node that is not there has none.
+    pub async fn related(
+        &self,
+        id: &Name,
+        depth: u32,
+        relations: &[Name],
+        as_of: AsOf,
+        limit: Limit,
+    ) -> Result<Vec<Reached>> {
+        // The node itself takes one place of the page.
+        let room = Limit::new(limit.get().saturating_add(1).min(PAGE_LIMIT))?;
+        let query = NeighbourQuery {
+            relations: relations.to_vec(),
+            as_of,
+            ..NeighbourQuery::new(vec![id.clone()], depth, room)
+        };
+        let mut found = self.neighbours(&query).await?.nodes;
+        found.retain(|reached| reached.distance > 0);
+        found.truncate(limit.as_usize());
+        Ok(found)
+    }
+
+    /// Facts that cannot all be true (see [`contradictions`]), by source node. `valid` picks those that clash then;
+    /// `Any` gives all. A page ends after the node with which it has `limit` contradictions or more.
+    pub async fn contradictions(
+        &self,
+        as_of: AsOf,
+        cursor: Option<Cursor>,
+        limit: Limit,
+    ) -> Result<Page<Contradiction>> {
+        let every = AsOf { valid: ValidAt::Any, ..as_of };
+        let now = self.now();
+        let mut page = Page { items: Vec::new(), next: cursor };
+        loop {
+            let part = Limit::new(CLASH_PART)?;
+            let nodes =
+                self.find_nodes(&NodeFilter::default(), every, page.next.take(), part).await?;
+            let ids: Vec<Name> = nodes.items.into_iter().map(|node| node.id).collect();
+            let filter =
+                EdgeFilter { at: Some((ids.clone(), Direction::Out)), ..EdgeFilter::default() };
+            let mut edges: BTreeMap<Name, Vec<Edge>> = BTreeMap::new();
+            self.each_edge(&filter, every, |edge| {
+                edges.entry(edge.src.clone()).or_default().push(edge);
+            })
+            .await?;
+            for (src, edges) in edges {
+                let found = contradictions(&edges, &self.vocabulary);
+                page.items.extend(found.into_iter().filter(|clash| clash.holds(as_of, now)));
+                if page.items.len() >= limit.as_usize() {
+                    let last = nodes.next.is_none() && ids.last() == Some(&src);
+                    page.next = (!last).then(|| Cursor(src.to_string()));
+                    return Ok(page);
                 }
-                ids.push(id);
+            }
+            page.next = nodes.next;
+            if page.next.is_none() {
+                return Ok(page);
             }
         }
-        let mut slots = Vec::new();
-        for slot in 0..64 {
-            let id = slot_id(src, relation, slot);
-            let page = self.history(&ElementRef::Edge(id), None, Limit::new(1)?).await?;
-            match page.items.first() {
-                Some(Element::Edge(edge)) if edge.dst == *dst => slots.push(id),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        ids.extend(slots);
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
     }
 
     /// An edge, if it holds then as it was known then.

@@ -7,7 +7,7 @@ use hexmem_graph_memory::{Fact, Outcome as Stated, Since, Vocabulary};
 use hexmem_ports::{AsOf, Error, ErrorKind, Name, Result, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{GraphArg, Meant, Target, json_object};
+use super::{GraphArg, Meant, Target, finite, json_object};
 use crate::commands::Outcome;
 use crate::context::Context;
 
@@ -24,6 +24,9 @@ pub(crate) struct AddNode {
     /// Merge the attributes into those of an existing node (null removes one) in place of replacing them
     #[arg(long)]
     merge: bool,
+    /// Take the types of this profile only: open, kagura
+    #[arg(long, default_value = "open", value_parser = Vocabulary::profile)]
+    profile: Vocabulary,
     #[command(flatten)]
     graph: GraphArg,
 }
@@ -37,9 +40,9 @@ pub(crate) struct AddEdge {
     /// The node it goes to
     dst: Name,
     /// How strong it is; a finite number
-    #[arg(long, default_value_t = 1.0, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 1.0, allow_hyphen_values = true, value_parser = finite)]
     weight: f64,
-    /// From when it holds [default: now]
+    /// From when it holds; a time without a zone is in UTC [default: now]
     #[arg(long, value_name = "TIME", conflicts_with = "since_ever")]
     valid_from: Option<Timestamp>,
     /// It has always held
@@ -57,6 +60,9 @@ pub(crate) struct AddEdge {
     /// The relation has one value at a time: other values end where this one begins
     #[arg(long)]
     functional: bool,
+    /// Take the relations of this profile only: open, kagura
+    #[arg(long, default_value = "open", value_parser = Vocabulary::profile)]
+    profile: Vocabulary,
     #[command(flatten)]
     graph: GraphArg,
 }
@@ -73,7 +79,7 @@ pub(crate) struct Remove {
 pub(crate) struct Invalidate {
     #[command(flatten)]
     target: Target,
-    /// The first moment at which it holds no longer [default: now]
+    /// The first moment at which it holds no longer; without a zone in UTC [default: now]
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
     #[command(flatten)]
@@ -81,7 +87,7 @@ pub(crate) struct Invalidate {
 }
 
 pub(crate) async fn add_node(context: &Context, args: AddNode) -> Result<Outcome> {
-    let memory = args.graph.open(context).await?;
+    let memory = args.graph.open(context).await?.with_vocabulary(args.profile);
     let data = args.attributes.map_or_else(|| Value::Object(Map::new()), |data| (*data).clone());
     let applied = match args.kind {
         Some(kind) if !args.merge => memory.put_node(args.id.clone(), kind, data).await?,
@@ -97,11 +103,9 @@ pub(crate) async fn add_node(context: &Context, args: AddNode) -> Result<Outcome
 }
 
 pub(crate) async fn add_edge(context: &Context, args: AddEdge) -> Result<Outcome> {
-    let mut memory = args.graph.open(context).await?;
-    if args.functional {
-        let vocabulary = Vocabulary::open().functional([args.relation.as_str()]);
-        memory = memory.with_vocabulary(vocabulary);
-    }
+    let functional = args.functional.then_some(args.relation.as_str());
+    let vocabulary = args.profile.functional(functional);
+    let memory = args.graph.open(context).await?.with_vocabulary(vocabulary);
     let mut fact = Fact::new(args.src.as_str(), args.relation.as_str(), args.dst.as_str())?
         .weight(args.weight)
         .since(match args.valid_from {
@@ -139,6 +143,13 @@ pub(crate) async fn add_edge(context: &Context, args: AddEdge) -> Result<Outcome
     Ok(Outcome::Done)
 }
 
+fn two_words(operation: &'static str) -> Error {
+    Error::invalid(
+        operation,
+        "two words name no fact; write SRC RELATION DST, or one word for a node",
+    )
+}
+
 /// Says how to add the node that an edge wants.
 fn missing_end(error: Error, graph: &Name) -> Error {
     if error.kind() == ErrorKind::NotFound {
@@ -158,6 +169,7 @@ pub(crate) async fn remove(context: &Context, args: Remove) -> Result<Outcome> {
             }
             removed
         }
+        Meant::Values(_) => return Err(two_words("graph.remove")),
         Meant::Fact(which) => {
             let removed = memory.remove_edges(&which).await?;
             if removed.edges == 0 {
@@ -179,11 +191,15 @@ pub(crate) async fn remove(context: &Context, args: Remove) -> Result<Outcome> {
 
 pub(crate) async fn invalidate(context: &Context, args: Invalidate) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.invalidate").await?;
-    let Meant::Fact(which) = args.target.meant()? else {
-        return Err(Error::invalid(
-            "graph.invalidate",
-            "a fact has three words: SRC RELATION DST, or --edge UUID; a node is removed, not invalidated",
-        ));
+    let which = match args.target.meant()? {
+        Meant::Fact(which) => which,
+        Meant::Values(_) => return Err(two_words("graph.invalidate")),
+        Meant::Node(_) => {
+            return Err(Error::invalid(
+                "graph.invalidate",
+                "a fact has three words: SRC RELATION DST, or --edge UUID; a node is removed, not invalidated",
+            ));
+        }
     };
     let at = args.at.unwrap_or_else(|| context.stores.clock().now());
     let ended = memory.invalidate(&which, at).await?;

@@ -3,6 +3,7 @@
 mod budget;
 mod change;
 mod export;
+mod forget;
 mod groups;
 mod import;
 mod path;
@@ -16,7 +17,9 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hexmem_graph_memory::{GraphMemory, Which};
-use hexmem_ports::{AsOf, Direction, EdgeId, Error, GraphId, Name, Result, Timestamp, ValidAt};
+use hexmem_ports::{
+    AsOf, Direction, EdgeId, Error, Filter, GraphId, Name, Result, Timestamp, ValidAt,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -87,7 +90,7 @@ relation end where this one begins.")]
     #[command(after_help = "Examples:
   hexmem graph neighbors ada --hops 2 --graph ada
   hexmem graph neighbors ada --relation knows --direction out --as-of 1840-01-01 --graph ada
-  hexmem graph neighbors ada --known 2026-01-01 --graph ada     what was known then")]
+  hexmem graph neighbors ada --known-at 2026-01-01 --graph ada     what was known then")]
     Neighbors(show::Neighbors),
     /// Find the shortest paths between two nodes
     #[command(after_help = "Examples:
@@ -124,8 +127,30 @@ Beyond 5000 nodes the last three are estimated from 256 of them; --pivots takes 
     #[command(after_help = "Examples:
   hexmem graph history ada --graph ada                  a node
   hexmem graph history ada lives_in london --graph ada  a fact
+  hexmem graph history ada lives_in --graph ada         all values that it ever had
   hexmem graph history --edge 5f32eba6-5460-5d31-88a7-bf3331e979bf --graph ada")]
     History(show::History),
+    /// List nodes by type, id and attributes
+    #[command(after_help = "Examples:
+  hexmem graph find --type person --graph ada
+  hexmem graph find --where '{\"field\": \"born\", \"lt\": 1900}' --graph ada
+  hexmem graph find --prefix topic: --known-at 2026-01-01 --graph ada")]
+    Find(show::Find),
+    /// Forget what a source said or what belongs to a user, for good; what others share stays
+    #[command(after_help = "Examples:
+  hexmem graph forget source https://example.org/letters --dry-run --graph ada
+  hexmem graph forget source https://example.org/letters --graph ada
+  hexmem graph forget user ada --graph ada
+
+Facts of a source go with all their versions, and nodes that nothing else is at. Of a user go the nodes
+user:NAME, user_NAME and NAME (of type user), the facts at them and what was learned from nobody else. Cut
+off in the middle, it goes on when started again.")]
+    Forget(forget::Forget),
+    /// Show facts that cannot all be true
+    #[command(after_help = "Examples:
+  hexmem graph contradictions --functional lives_in --graph ada
+  hexmem graph contradictions --any-time --json --graph ada")]
+    Contradictions(forget::Contradictions),
     /// List the graphs
     List,
 }
@@ -165,7 +190,7 @@ impl GraphArg {
 #[derive(Debug, Args)]
 struct Target {
     /// A node's id, or a fact: SRC RELATION DST
-    #[arg(value_name = "ID | SRC RELATION DST", num_args = 1..=3, required_unless_present = "edge", conflicts_with = "edge")]
+    #[arg(value_name = "ID | SRC RELATION [DST]", num_args = 1..=3, required_unless_present = "edge", conflicts_with = "edge")]
     words: Vec<Name>,
     /// An edge's id
     #[arg(long, value_name = "UUID")]
@@ -175,6 +200,8 @@ struct Target {
 enum Meant {
     Node(Name),
     Fact(Which),
+    /// Whatever stands behind SRC RELATION.
+    Values(Which),
 }
 
 impl Target {
@@ -184,6 +211,9 @@ impl Target {
         }
         match self.words.as_slice() {
             [id] => Ok(Meant::Node(id.clone())),
+            [src, relation] => {
+                Ok(Meant::Values(Which::Values { src: src.clone(), relation: relation.clone() }))
+            }
             [src, relation, dst] => Ok(Meant::Fact(Which::Fact {
                 src: src.clone(),
                 relation: relation.clone(),
@@ -200,12 +230,12 @@ impl Target {
 /// Which facts a read sees.
 #[derive(Debug, Args)]
 struct Times {
-    /// Facts that hold at this time [default: now]
+    /// Facts that hold at this time; one without a zone is in UTC [default: now]
     #[arg(long, value_name = "TIME")]
     as_of: Option<Timestamp>,
     /// What was known at this time [default: now]
-    #[arg(long, value_name = "TIME")]
-    known: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", visible_alias = "known")]
+    known_at: Option<Timestamp>,
     /// Facts of all times, also those that hold no longer
     #[arg(long, conflicts_with = "as_of")]
     any_time: bool,
@@ -214,7 +244,7 @@ struct Times {
 impl Times {
     /// Whether any time is given.
     fn is_given(&self) -> bool {
-        self.as_of.is_some() || self.known.is_some() || self.any_time
+        self.as_of.is_some() || self.known_at.is_some() || self.any_time
     }
 
     /// With `default` where no time is given.
@@ -224,7 +254,7 @@ impl Times {
             None if self.any_time => ValidAt::Any,
             None => default,
         };
-        AsOf { valid, known: self.known }
+        AsOf { valid, known: self.known_at }
     }
 }
 
@@ -258,6 +288,22 @@ fn json_object(text: &str) -> std::result::Result<Arc<Value>, String> {
     }
 }
 
+/// A filter on data from the command line.
+fn data_filter(text: &str) -> std::result::Result<Arc<Filter>, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        format!("no JSON: {error}; write {{\"field\": \"lang\", \"eq\": \"en\"}}")
+    })?;
+    Filter::parse(&value).map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// A number that is one.
+fn finite(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err("not a finite number".to_owned()),
+    }
+}
+
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> {
     match command {
         Command::Import(args) => import::import(context, args).await,
@@ -275,6 +321,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
         Command::Central(args) => rank::central(context, args).await,
         Command::Components(args) => groups::components(context, args).await,
         Command::History(args) => show::history(context, args).await,
+        Command::Find(args) => show::find(context, args).await,
+        Command::Forget(args) => forget::forget(context, args).await,
+        Command::Contradictions(args) => forget::contradictions(context, args).await,
         Command::List => show::list(context).await,
     }
 }

@@ -1,15 +1,18 @@
-//! `hexmem graph stats`, `neighbors`, `history`, `list`.
+//! `hexmem graph stats`, `neighbors`, `history`, `find`, `list`.
+
+use std::sync::Arc;
 
 use clap::Args;
-use hexmem_graph_memory::GraphMemory;
+use hexmem_graph_memory::{GraphMemory, Which};
 use hexmem_ports::{
-    AsOf, ElementRef, Error, ErrorKind, Limit, Name, NeighbourQuery, NodeFilter, Prefix, Result,
-    ValidAt,
+    AsOf, Cursor, Element, ElementRef, Error, ErrorKind, Filter, Limit, Name, NeighbourQuery,
+    NodeFilter, PAGE_LIMIT, Prefix, Result, Timestamp, ValidAt,
 };
 use serde_json::{Value, json};
 
+use super::budget::{BudgetArgs, cut_line};
 use super::print::{edge_line, element_line, node_line};
-use super::{GraphArg, Meant, Target, Times, Way};
+use super::{GraphArg, Meant, Target, Times, Way, data_filter, finite};
 use crate::commands::Outcome;
 use crate::context::Context;
 
@@ -39,11 +42,25 @@ pub(crate) struct Neighbors {
     #[arg(long = "type", value_name = "TYPE")]
     kinds: Vec<Name>,
     /// Follow edges of at least this weight only
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     min_weight: Option<f64>,
-    /// The most nodes to show, nearest first
+    /// Follow edges from this source only; may be given more than once
+    #[arg(long = "source", value_name = "SOURCE")]
+    sources: Vec<Name>,
+    /// Enter nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
+    #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
+    node_data: Option<Arc<Filter>>,
+    /// Follow edges whose attributes pass this filter only
+    #[arg(long = "edge-where", value_name = "JSON", value_parser = data_filter)]
+    edge_data: Option<Arc<Filter>>,
+    /// The most nodes of a page, nearest first
     #[arg(long, default_value_t = 100)]
     limit: u32,
+    /// Where the page before ended: its `next`
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    budget: BudgetArgs,
     #[command(flatten)]
     times: Times,
     #[command(flatten)]
@@ -57,8 +74,58 @@ pub(crate) struct History {
     /// The most versions to show, newest first
     #[arg(long, default_value_t = 100)]
     limit: u32,
+    /// Where the page before ended: its `next`; for a node or an edge
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    times: Times,
     #[command(flatten)]
     graph: GraphArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Find {
+    /// Nodes of this type only; may be given more than once
+    #[arg(long = "type", value_name = "TYPE")]
+    kinds: Vec<Name>,
+    /// Nodes whose id starts so only
+    #[arg(long, default_value = "")]
+    prefix: String,
+    /// Nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
+    #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
+    data: Option<Arc<Filter>>,
+    /// What was known at this time; without a zone in UTC [default: now]
+    #[arg(long, value_name = "TIME", visible_alias = "known")]
+    known_at: Option<Timestamp>,
+    /// The most nodes of a page
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// Where the page before ended: its `next`
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    graph: GraphArg,
+}
+
+pub(crate) async fn find(context: &Context, args: Find) -> Result<Outcome> {
+    let memory = args.graph.open_existing(context, "graph.find").await?;
+    let filter = NodeFilter {
+        kinds: args.kinds,
+        prefix: Prefix::new(args.prefix)?,
+        data: args.data.map(Arc::unwrap_or_clone),
+    };
+    let as_of = AsOf { valid: ValidAt::Now, known: args.known_at };
+    let limit = Limit::new(args.limit)?;
+    let page = memory.find_nodes(&filter, as_of, args.cursor.map(Cursor), limit).await?;
+    context.emit(&json!({ "nodes": page.items, "next": page.next }), || {
+        let mut text: String =
+            page.items.iter().map(|node| format!("{}\n", node_line(node))).collect();
+        if let Some(next) = &page.next {
+            text.push_str(&format!("... and more; raise --limit, or --cursor '{}'\n", next.0));
+        }
+        text
+    })?;
+    Ok(Outcome::Done)
 }
 
 pub(crate) async fn stats(context: &Context, args: Stats) -> Result<Outcome> {
@@ -113,33 +180,45 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
         direction: args.direction.into(),
         relations: args.relations,
         min_weight: args.min_weight,
+        sources: args.sources,
+        edge_data: args.edge_data.map(Arc::unwrap_or_clone),
         kinds: args.kinds,
+        node_data: args.node_data.map(Arc::unwrap_or_clone),
         as_of,
+        cursor: args.cursor.map(Cursor),
         ..NeighbourQuery::new(args.ids, args.hops, Limit::new(args.limit)?)
     };
     let found = memory.neighbours(&query).await?;
+    let (found, account) = args.budget.budget().neighbourhood(found)?;
     let nodes = found.nodes.iter().map(|reached| {
         let mut node = serde_json::to_value(&reached.node).unwrap_or_default();
         if let Some(fields) = node.as_object_mut() {
             fields.insert("distance".to_owned(), json!(reached.distance));
+            fields.insert("via".to_owned(), json!(reached.via));
         }
         node
     });
     let document = json!({
         "nodes": nodes.collect::<Vec<Value>>(),
         "edges": found.edges,
-        "truncated": found.truncated(),
+        "truncated": found.truncated() || account.cut.is_some(),
+        "next": found.next,
+        "spent": account.spent,
+        "cut": account.cut,
     });
     context.emit(&document, || {
         let mut text = String::new();
         for reached in &found.nodes {
-            text.push_str(&format!("{:>3}  {}\n", reached.distance, node_line(&reached.node)));
+            let via = reached.via.as_ref().map(|via| format!("  by {}", via.from));
+            let line = node_line(&reached.node);
+            text.push_str(&format!("{:>3}  {line}{}\n", reached.distance, via.unwrap_or_default()));
         }
         for edge in &found.edges {
             text.push_str(&format!("     {}\n", edge_line(edge)));
         }
-        if found.truncated() {
-            text.push_str("     ... and more; raise --limit\n");
+        text.push_str(&cut_line(&account));
+        if let Some(next) = &found.next {
+            text.push_str(&format!("     ... and more; raise --limit, or --cursor '{}'\n", next.0));
         }
         text
     })?;
@@ -149,27 +228,56 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
 pub(crate) async fn history(context: &Context, args: History) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.history").await?;
     let limit = Limit::new(args.limit)?;
-    let elements = match args.target.meant()? {
-        Meant::Node(id) => vec![ElementRef::Node(id)],
-        Meant::Fact(which) => {
-            memory.edges_ever(&which).await?.into_iter().map(ElementRef::Edge).collect()
+    let as_of = args.times.as_of(ValidAt::Any);
+    let cursor = args.cursor.map(Cursor);
+    let mut more = false;
+    let mut next = None;
+    let mut versions: Vec<Element> = match args.target.meant()? {
+        Meant::Node(id) => {
+            let element = ElementRef::Node(id.clone());
+            let page = memory.history(&element, cursor.clone(), limit).await?;
+            if page.items.is_empty() && cursor.is_none() {
+                return Err(no_node(&memory, "graph.history", &id).await?);
+            }
+            next = page.next;
+            page.items
+        }
+        Meant::Fact(Which::Edge(id)) => {
+            let page = memory.history(&ElementRef::Edge(id), cursor.clone(), limit).await?;
+            next = page.next;
+            page.items
+        }
+        Meant::Fact(which) | Meant::Values(which) => {
+            if cursor.is_some() {
+                return Err(Error::invalid(
+                    "graph.history",
+                    "a fact may have several edges, which have no common cursor; page one with --edge",
+                ));
+            }
+            let (edges, cut) = memory.fact_history(&which, Limit::new(PAGE_LIMIT)?).await?;
+            more = cut;
+            edges.into_iter().map(Element::Edge).collect()
         }
     };
-    let mut versions = Vec::new();
-    let mut more = false;
-    for element in &elements {
-        let page = memory.history(element, None, limit).await?;
-        versions.extend(page.items);
-        more |= page.next.is_some();
+    if versions.is_empty() && cursor.is_none() {
+        return Err(Error::new(
+            ErrorKind::NotFound,
+            "graph.history",
+            "there never was such a fact",
+        )
+        .with("graph", &memory.graph().name));
     }
-    if versions.is_empty() {
-        return Err(match elements.first() {
-            Some(ElementRef::Node(id)) => no_node(&memory, "graph.history", id).await?,
-            _ => Error::new(ErrorKind::NotFound, "graph.history", "there never was such a fact")
-                .with("graph", &memory.graph().name),
-        });
-    }
-    let document = json!({ "versions": versions, "truncated": more });
+    let now = context.stores.clock().now();
+    versions.retain(|version| {
+        let (recorded, from, until) = match version {
+            Element::Node(node) => (node.recorded_at, None, None),
+            Element::Edge(edge) => (edge.recorded_at, edge.valid_from, edge.valid_until),
+        };
+        as_of.known.is_none_or(|known| recorded <= known) && as_of.holds(from, until, now)
+    });
+    more |= next.is_some() || versions.len() > limit.as_usize();
+    versions.truncate(limit.as_usize());
+    let document = json!({ "versions": versions, "truncated": more, "next": next });
     context.emit(&document, || {
         let mut text: String = versions.iter().map(element_line).collect();
         if more {
