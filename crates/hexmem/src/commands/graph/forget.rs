@@ -18,7 +18,8 @@ pub(crate) struct Forget {
     /// Whether the name is that of a source or of a user
     kind: Kind,
     /// The source or the user
-    name: Name,
+    #[arg(value_name = "NAME")]
+    whom: Name,
     /// Say what would go, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -57,8 +58,8 @@ pub(crate) struct Contradictions {
 pub(crate) async fn forget(context: &Context, args: Forget) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.forget").await?;
     let what = match args.kind {
-        Kind::Source => What::Source(args.name),
-        Kind::User => What::User(args.name),
+        Kind::Source => What::Source(args.whom),
+        Kind::User => What::User(args.whom),
     };
     let orphans = if args.keep_nodes { Orphans::Keep } else { Orphans::Purge };
     let report = if args.dry_run {

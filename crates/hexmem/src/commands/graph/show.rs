@@ -93,7 +93,7 @@ pub(crate) struct Find {
     prefix: String,
     /// Nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
     #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
-    data: Option<Arc<Filter>>,
+    node_data: Option<Arc<Filter>>,
     /// What was known at this time; without a zone in UTC [default: now]
     #[arg(long, value_name = "TIME", visible_alias = "known")]
     known_at: Option<Timestamp>,
@@ -112,7 +112,7 @@ pub(crate) async fn find(context: &Context, args: Find) -> Result<Outcome> {
     let filter = NodeFilter {
         kinds: args.kinds,
         prefix: Prefix::new(args.prefix)?,
-        data: args.data.map(Arc::unwrap_or_clone),
+        data: args.node_data.map(Arc::unwrap_or_clone),
     };
     let as_of = AsOf { valid: ValidAt::Now, known: args.known_at };
     let limit = Limit::new(args.limit)?;
