@@ -138,7 +138,8 @@ impl Budget {
         let comes: Vec<Option<usize>> = {
             let order: HashMap<&Name, usize> =
                 found.nodes.iter().map(|reached| &reached.node.id).zip(0..).collect();
-            let later = |edge: &Edge| Some(*order.get(&edge.src)?.max(order.get(&edge.dst)?));
+            // An end that is not here is on an earlier page.
+            let later = |edge: &Edge| order.get(&edge.src).max(order.get(&edge.dst)).copied();
             found.edges.iter().map(later).collect()
         };
         let mut with: Vec<Vec<&Edge>> = vec![Vec::new(); found.nodes.len()];
