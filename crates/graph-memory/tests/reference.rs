@@ -228,9 +228,9 @@ async fn answers(
         relations: names("r", &asked.relations),
         min_weight: asked.floor.map(f64::from),
         sources: names("s", &asked.sources),
-        edge_data: data.clone().filter(|_| asked.hops % 2 == 0),
+        edge_data: data.clone().filter(|_| asked.hops.is_multiple_of(2)),
         kinds: names("k", &asked.kinds),
-        node_data: data.filter(|_| asked.hops % 2 == 1),
+        node_data: data.filter(|_| !asked.hops.is_multiple_of(2)),
         as_of,
         ..NeighbourQuery::new(names("n", &asked.seeds), asked.hops, page)
     };

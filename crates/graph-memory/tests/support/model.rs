@@ -52,7 +52,7 @@ impl Model {
     }
 
     fn put_node(&mut self, draft: &NodeDraft, now: Timestamp) {
-        let last = self.nodes.iter_mut().filter(|node| node.id == draft.id).next_back();
+        let last = self.nodes.iter_mut().rfind(|node| node.id == draft.id);
         let mut node = Node {
             id: draft.id.clone(),
             kind: draft.kind.clone(),
@@ -75,7 +75,7 @@ impl Model {
     }
 
     fn put_edge(&mut self, draft: &EdgeDraft, now: Timestamp) {
-        let last = self.edges.iter_mut().filter(|edge| edge.id == draft.id).next_back();
+        let last = self.edges.iter_mut().rfind(|edge| edge.id == draft.id);
         let mut edge = Edge {
             id: draft.id,
             src: draft.src.clone(),
