@@ -15,6 +15,12 @@ use super::projection::Projection;
 /// The least gain of modularity (times the weight of all edges) that is worth a move: above what rounding makes.
 const GAIN: f64 = 1e-12;
 
+/// The algorithm goes over its own answer at most so often ...
+const PASSES: u32 = 10;
+
+/// ... as long as a pass gains this much modularity.
+const WORTH: f64 = 1e-4;
+
 /// How communities are looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CommunityOptions {
@@ -52,8 +58,22 @@ impl Projection {
         }
         self.check_weights("graph.communities")?;
         let base = Level::of(self);
-        let labels = self.connected(&leiden(&base, options));
-        let modularity = base.modularity(&labels, options.resolution);
+        let mut best: Option<(Vec<u32>, f64)> = None;
+        for pass in 0..PASSES {
+            let start =
+                best.as_ref().map_or_else(|| self.places().collect(), |held| held.0.clone());
+            let seed = options.seed.wrapping_add(u64::from(pass) << 32);
+            let labels = self.connected(&leiden(&base, options.resolution, seed, start));
+            let modularity = base.modularity(&labels, options.resolution);
+            let gain = best.as_ref().map_or(f64::INFINITY, |held| modularity - held.1);
+            if gain > 0.0 {
+                best = Some((labels, modularity));
+            }
+            if gain < WORTH {
+                break;
+            }
+        }
+        let (labels, modularity) = best.unwrap_or_default();
         Ok(Communities { groups: Groups::labelled(&labels), modularity })
     }
 }
@@ -162,16 +182,16 @@ impl Level {
     }
 }
 
-/// The community of each node.
-fn leiden(base: &Level, options: &CommunityOptions) -> Vec<u32> {
+/// The community of each node, beginning with those of `start`.
+fn leiden(base: &Level, resolution: f64, seed: u64, start: Vec<u32>) -> Vec<u32> {
     // The node of the current level that holds each node, and the community of each of those.
     let mut holder: Vec<u32> = base.nodes().collect();
-    let mut of: Vec<u32> = holder.clone();
+    let mut of = start;
     let mut folded: Option<Level> = None;
     for round in 0_u64.. {
         let level = folded.as_ref().unwrap_or(base);
-        move_nodes(level, &mut of, options.resolution, options.seed.wrapping_add(round));
-        let mut parts = refine(level, &of, options.resolution);
+        move_nodes(level, &mut of, resolution, seed.wrapping_add(round));
+        let mut parts = refine(level, &of, resolution);
         let count = renumber(&mut parts);
         if count == level.near.len() {
             break; // nothing can be put together any more
