@@ -165,6 +165,14 @@ fn paths_are_cheapest_by_the_cost_asked_for() {
     assert_eq!((several.len(), &several[0]), (4, &one));
     let text = folder.text(&["path", "engine", "london", "--paths", "2"]);
     assert_eq!(text.matches("2 edges, cost 2").count(), 2, "{text}");
+    let big = r#"{"field": "people", "gt": 1000000}"#;
+    folder.json(&["add-node", "london", "--merge", "--data", r#"{"people": 8900000}"#]);
+    folder.fails(&["path", "ada", "charles", "--relation", "lives_in", "--edge-where", big], 1);
+    let met = folder.json(&["path", "ada", "charles", "--relation", "lives_in", "--where", big]);
+    assert_eq!(met["nodes"], json!(["ada", "london", "charles"]));
+    assert_eq!(ids(&folder.json(&["rank", "--where", big])["nodes"]), ["london"]);
+    folder.fails(&["path", "ada", "charles", "--where", "{"], 2);
+    folder.fails(&["rank", "--min-weight", "NaN"], 2);
     let over = folder.fails(&["path", "engine", "london", "--type", "city"], 1);
     assert!(over.contains("no path"), "{over}");
     folder.fails(&["path", "engine", "london", "--paths", "0"], 1);

@@ -1,13 +1,15 @@
 //! `hexmem graph path`.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
 use hexmem_graph_memory::{Cost, Path as Found, PathQuery};
-use hexmem_ports::{Error, ErrorKind, Limit, Name, Result, ValidAt};
+use hexmem_ports::{Error, ErrorKind, Filter, Limit, Name, Result, ValidAt};
 use serde_json::json;
 
 use super::print::edge_line;
 use super::show::no_node;
-use super::{GraphArg, Times, Way};
+use super::{GraphArg, Times, Way, data_filter, finite};
 use crate::commands::Outcome;
 use crate::context::Context;
 
@@ -60,8 +62,17 @@ pub(crate) struct Path {
     #[arg(long = "type", value_name = "TYPE")]
     kinds: Vec<Name>,
     /// Follow edges of at least this weight only
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     min_weight: Option<f64>,
+    /// Follow edges from this source only; may be given more than once
+    #[arg(long = "source", value_name = "SOURCE")]
+    sources: Vec<Name>,
+    /// Lead over nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
+    #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
+    node_data: Option<Arc<Filter>>,
+    /// Follow edges whose attributes pass this filter only
+    #[arg(long = "edge-where", value_name = "JSON", value_parser = data_filter)]
+    edge_data: Option<Arc<Filter>>,
     #[command(flatten)]
     times: Times,
     #[command(flatten)]
@@ -82,6 +93,9 @@ pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
         relations: args.relations,
         kinds: args.kinds,
         min_weight: args.min_weight,
+        sources: args.sources,
+        node_data: args.node_data.map(Arc::unwrap_or_clone),
+        edge_data: args.edge_data.map(Arc::unwrap_or_clone),
         as_of,
         cost: args.cost.into(),
         ..PathQuery::new(args.from, args.to)

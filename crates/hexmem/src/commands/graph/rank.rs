@@ -1,17 +1,19 @@
 //! `hexmem graph rank` and `central`.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
 use hexmem_graph_memory::{
     CentralityOptions, Projection, ProjectionQuery, RankOptions, RecallQuery, Scored, Seed,
     SeedsShown, Weights,
 };
-use hexmem_ports::{Error, Limit, Name, PAGE_LIMIT, Result, ValidAt};
+use hexmem_ports::{Error, Filter, Limit, Name, PAGE_LIMIT, Result, ValidAt};
 use serde_json::json;
 
 use super::budget::{BudgetArgs, cut_line};
 use super::print::{edge_line, node_line};
 use super::show::no_node;
-use super::{GraphArg, Times, Way};
+use super::{GraphArg, Times, Way, data_filter, finite};
 use crate::commands::Outcome;
 use crate::context::Context;
 
@@ -28,8 +30,17 @@ pub(super) struct PartArgs {
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) kinds: Vec<Name>,
     /// Follow edges of at least this weight only
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     pub(super) min_weight: Option<f64>,
+    /// Follow edges from this source only; may be given more than once
+    #[arg(long = "source", value_name = "SOURCE")]
+    pub(super) sources: Vec<Name>,
+    /// See nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
+    #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
+    pub(super) node_data: Option<Arc<Filter>>,
+    /// Follow edges whose attributes pass this filter only
+    #[arg(long = "edge-where", value_name = "JSON", value_parser = data_filter)]
+    pub(super) edge_data: Option<Arc<Filter>>,
     #[command(flatten)]
     pub(super) times: Times,
 }
@@ -42,8 +53,10 @@ impl PartArgs {
             relations: self.relations,
             kinds: self.kinds,
             min_weight: self.min_weight,
+            sources: self.sources,
+            node_data: self.node_data.map(Arc::unwrap_or_clone),
+            edge_data: self.edge_data.map(Arc::unwrap_or_clone),
             weights,
-            ..ProjectionQuery::default()
         }
     }
 }
