@@ -66,6 +66,9 @@ fn a_command_is_pushed_leased_and_completed() {
     let result = document(at, &["queue", "await", "jobs", text(&first, "id")]);
     assert_eq!((&result["state"], &result["result"]), (&json!("completed"), &json!("done")));
 
+    let second = text(&leased[1], "id");
+    let waited = failed(at, &["queue", "await", "jobs", second, "--wait", "10ms"], 1);
+    assert!(waited.contains("timed out after 10ms: the command is still leased"), "{waited}");
     let late = failed(at, &["queue", "fail", "jobs", lease], 1);
     assert!(late.contains("lease"), "{late}");
     let forged = failed(at, &["queue", "ack", "jobs", "not-a-lease"], 2);

@@ -64,11 +64,11 @@ pub(crate) fn main(args: &[String]) -> Result {
             cargo.arg("--manifest-path").arg(&manifest);
             cargo
         };
-        if show(&mut with_manifest(&["fetch", "--locked"])).is_err() {
+        if show(&mut with_manifest(&["fetch"])).is_err() {
             println!("NOT RUN: the dependencies of {} cannot be had here", manifest.display());
             return Ok(());
         }
-        let mut bench = with_manifest(&["bench", "--locked", "--benches"]);
+        let mut bench = with_manifest(&["bench", "--benches"]);
         let built = workspace.target.join("peers");
         bench.arg("--").args(&filter).env("CRITERION_HOME", &home).env("CARGO_TARGET_DIR", built);
         show(&mut bench)?;

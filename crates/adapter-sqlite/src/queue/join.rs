@@ -4,6 +4,7 @@ use hexmem_ports::{Enqueued, NewCommand, QueueId, Result, WhenIdle};
 use sqlx::{Executor as _, SqliteConnection};
 
 use super::SqliteQueue;
+use super::steps::Known;
 use crate::Work;
 
 const OPERATION: &str = "queue.enqueue_in";
@@ -99,9 +100,18 @@ impl Work<'_> {
         let found = self.open_queue(queue).await?;
         let idle = self.is_idle(&found, when_idle).await?;
         let mut sequence = self.reserve(found.queue, commands.len()).await?;
+        let ids = commands.iter().map(|command| command.id);
+        let mut known = self.known(found.queue, ids).await?;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
-            answers.push(self.enqueue_one(found.queue, command, sequence, idle).await?);
+            let id = command.id;
+            let before = known.get(&id).copied();
+            let answer = self.enqueue_one(found.queue, command, sequence, idle, before).await?;
+            if answer.1 {
+                // A list may name one twice.
+                known.insert(id, Known::STORED);
+            }
+            answers.push(answer);
             sequence += 1;
         }
         Ok(answers)

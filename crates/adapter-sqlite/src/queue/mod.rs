@@ -22,7 +22,7 @@ use hexmem_ports::{
 };
 use serde_json::Value;
 
-use crate::{Database, WriteTx};
+use crate::{Database, Work};
 use row::Filed;
 pub(crate) use wake::Bells;
 
@@ -83,13 +83,16 @@ impl SqliteQueue {
             return Ok(leases.iter().map(refused).collect());
         };
         let mut answers = Vec::with_capacity(leases.len());
+        let mut work = tx.work();
+        let ids = leases.iter().map(|lease| lease.command);
+        let mut commands = work.find_commands(found.queue, ids).await?;
         for lease in leases {
-            let answer = match tx.work().find_command(found.queue, lease.command).await? {
+            let answer = match commands.get_mut(&lease.command) {
                 None => refused(lease),
-                Some(mut filed) => {
+                Some(filed) => {
                     let answer = filed.core.extend(lease, visibility, now);
                     if answer.is_ok() {
-                        tx.work().file_command(found.queue, &filed, filed.was_head()).await?;
+                        work.file_command(found.queue, filed, filed.was_head()).await?;
                     }
                     answer
                 }
@@ -126,16 +129,20 @@ fn page<T>(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Pa
     Page { items, next }
 }
 
-async fn complete(tx: &mut WriteTx, queue: i64, ack: Ack) -> Result<Result<bool>> {
-    let now = tx.now();
-    let Some(mut filed) = tx.work().find_command(queue, ack.lease.command).await? else {
-        return Ok(Err(stale("queue.ack", &ack.lease)));
-    };
+/// Completes a command that was found, or was not; `false` for a repeat.
+async fn complete(
+    work: &mut Work<'_>,
+    queue: i64,
+    found: Option<&mut Filed>,
+    ack: Ack,
+) -> Result<Result<bool>> {
+    let now = work.now();
+    let Some(filed) = found else { return Ok(Err(stale("queue.ack", &ack.lease))) };
     match filed.core.complete(&ack.lease, now) {
         Ok(true) => {
-            tx.work().file_command(queue, &filed, filed.was_head()).await?;
+            work.file_command(queue, filed, filed.was_head()).await?;
             if let Some(result) = ack.result {
-                tx.work().insert_result(filed.row, &result).await?;
+                work.insert_result(filed.row, &result).await?;
             }
             Ok(Ok(true))
         }
@@ -207,8 +214,12 @@ impl CommandQueue for SqliteQueue {
             return Ok(acks.iter().map(|ack| Err(stale("queue.ack", &ack.lease))).collect());
         };
         let (mut answers, mut newly) = (Vec::with_capacity(acks.len()), false);
+        let mut work = tx.work();
+        let ids = acks.iter().map(|ack| ack.lease.command);
+        let mut commands = work.find_commands(found.queue, ids).await?;
         for ack in acks {
-            let answer = complete(&mut tx, found.queue, ack).await?;
+            let command = commands.get_mut(&ack.lease.command);
+            let answer = complete(&mut work, found.queue, command, ack).await?;
             newly |= matches!(answer, Ok(true));
             answers.push(answer.map(|_| ()));
         }

@@ -2,7 +2,7 @@
 
 use hexmem_ports::{
     Cursor, Error, Fired, Limit, Name, NewCommand, Page, QueueId, Result, Schedule, Timestamp,
-    check_json,
+    WhenIdle, check_json,
 };
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -137,8 +137,7 @@ impl SqliteQueue {
             let fired_before = tx.work().find_command(found.queue, command.id).await?.is_some();
             return Ok(if fired_before { Fired::Enqueued } else { Fired::Lost });
         }
-        let sequence = tx.work().reserve(found.queue, 1).await?;
-        tx.work().enqueue_one(found.queue, command, sequence, false).await?;
+        tx.work().enqueue_all(queue, vec![command], WhenIdle::Store).await?;
         tx.commit().await?;
         Ok(Fired::Enqueued)
     }

@@ -1,9 +1,11 @@
 //! What happens under the write lock: finding the queue, settling, enqueueing, handing out.
 
+use std::collections::HashMap;
+
 use hexmem_ports::rules::{CommandCore, Stage, TokenBucket, allowance};
 use hexmem_ports::{
     CommandId, DedupeEntry, Enqueued, Error, ErrorKind, LeaseRequest, Leased, Name, NewCommand,
-    QueueId, QueueLimits, Rate, Result, StoredCommand, Timestamp, Ttl, WhenIdle,
+    QueueId, QueueLimits, Rate, Result, StoredCommand, Timestamp, Ttl, WhenIdle, to_hex,
 };
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -47,6 +49,26 @@ impl QueueRow {
             consumer_seen_at: time_or_none(row, "consumer_seen_at")?,
         })
     }
+}
+
+/// What the file has of an id.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    row: i64,
+    version: u64,
+    /// Whether a reader may see it: an enqueue of it is a repeat.
+    pub(super) seen: bool,
+}
+
+impl Known {
+    /// What was stored a moment ago, by the same list.
+    pub(super) const STORED: Self = Self { row: 0, version: 0, seen: true };
+}
+
+/// Ids as the JSON array of hex that statements take a list by.
+fn id_list(ids: impl Iterator<Item = CommandId>) -> String {
+    let ids: Vec<_> = ids.map(|id| to_hex(id.0.as_bytes())).collect();
+    serde_json::Value::from(ids).to_string()
 }
 
 /// 128 random bits.
@@ -129,6 +151,30 @@ impl Work<'_> {
         Ok(Some(filed).filter(|filed| !filed.core.is_gone(now)))
     }
 
+    /// Likewise those of a list, by one statement.
+    pub(super) async fn find_commands(
+        &mut self,
+        queue: i64,
+        ids: impl Iterator<Item = CommandId>,
+    ) -> Result<HashMap<CommandId, Filed>> {
+        let now = self.now();
+        let rows = sqlx::query(include_str!("../sql/queue/commands.sql"))
+            .bind(queue)
+            .bind(id_list(ids))
+            .fetch_all(self.connection())
+            .await
+            .map_err(|e| self.error(e))?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let mut filed = Filed::read(row).map_err(|e| self.error(e))?;
+            filed.core.settle(now);
+            if !filed.core.is_gone(now) {
+                found.insert(filed.core.id, filed);
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether nobody consumes the queue, as an enqueue asks.
     pub(super) async fn is_idle(&mut self, queue: &QueueRow, when: WhenIdle) -> Result<bool> {
         let WhenIdle::Refuse(span) = when else { return Ok(false) };
@@ -156,6 +202,31 @@ impl Work<'_> {
         Ok(u64::try_from(first).unwrap_or_default())
     }
 
+    /// What the file has of the ids of a list, by one statement.
+    pub(super) async fn known(
+        &mut self,
+        queue: i64,
+        ids: impl Iterator<Item = CommandId>,
+    ) -> Result<HashMap<CommandId, Known>> {
+        let now = self.now();
+        let rows = sqlx::query(include_str!("../sql/queue/stamps.sql"))
+            .bind(queue)
+            .bind(id_list(ids))
+            .bind(now.as_micros())
+            .fetch_all(self.connection())
+            .await
+            .map_err(|e| self.error(e))?;
+        let read = |row: &SqliteRow| {
+            let known = Known {
+                row: row.try_get("row")?,
+                version: number(row, "version")?,
+                seen: row.try_get("seen")?,
+            };
+            Ok((super::row::command_id(row, "id")?, known))
+        };
+        rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(|e| self.error(e))
+    }
+
     /// The answer to one command of an enqueue; `true` when it was stored by this call.
     pub(super) async fn enqueue_one(
         &mut self,
@@ -163,27 +234,11 @@ impl Work<'_> {
         command: NewCommand,
         sequence: u64,
         idle: bool,
+        known: Option<Known>,
     ) -> Result<(Enqueued, bool)> {
         let now = self.now();
-        let known = sqlx::query(include_str!("../sql/queue/stamp.sql"))
-            .bind(queue)
-            .bind(command.id.0.as_bytes().to_vec())
-            .bind(now.as_micros())
-            .fetch_optional(self.connection())
-            .await
-            .map_err(|e| self.error(e))?;
-        let mut gone = None;
-        if let Some(row) = known {
-            let read = || {
-                let seen: bool = row.try_get("seen")?;
-                let at: i64 = row.try_get("row")?;
-                Ok((seen, at, number::<u64>(&row, "version")?))
-            };
-            let (seen, at, version) = read().map_err(|e| self.error(e))?;
-            if seen {
-                return Ok((Enqueued::Queued, false));
-            }
-            gone = Some((at, version));
+        if known.is_some_and(|known| known.seen) {
+            return Ok((Enqueued::Queued, false));
         }
         if let Some(dedupe) = &command.dedupe {
             let taken = sqlx::query(include_str!("../sql/queue/dedupe_find.sql"))
@@ -202,10 +257,10 @@ impl Work<'_> {
             return Ok((Enqueued::NoConsumer, false));
         }
         let mut version = 1;
-        if let Some((row, old)) = gone {
+        if let Some(gone) = known {
             // Over what is gone the version goes on, so that a copy takes the new one.
-            version = old + 1;
-            self.delete_command(row).await?;
+            version = gone.version + 1;
+            self.delete_command(gone.row).await?;
         }
         self.store_new(queue, command, sequence, version).await?;
         Ok((Enqueued::Queued, true))

@@ -326,8 +326,22 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
         }
         Command::Await { id: Id { queue, id }, wait } => {
             let id = CommandId(id);
-            let ended = open(context, &queue).await?.await_result(id, wait.get()).await?;
-            show_result(context, id, ended)
+            let commands = open(context, &queue).await?;
+            let ended = commands.await_result(id, wait.get()).await?;
+            if ended.is_some() {
+                return show_result(context, id, ended);
+            }
+            let Some(view) = commands.view(id).await? else {
+                return unknown(context, &queue, id.0);
+            };
+            let document = json!({"id": id, "state": view.state, "timed_out": true});
+            context.emit(&document, String::new)?;
+            let state = document["state"].as_str().unwrap_or_default();
+            let waited = wait.get();
+            crate::output::remark(&format!(
+                "timed out after {waited:?}: the command is still {state}"
+            ));
+            Ok(Outcome::Failed)
         }
         Command::Show(Id { queue, id }) => {
             let view = open(context, &queue).await?.view(CommandId(id)).await?;
