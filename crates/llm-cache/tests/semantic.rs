@@ -334,7 +334,7 @@ async fn a_share_of_what_is_served_is_reviewed() {
         assert!(hit(&served).is_some());
         if let Some(review) = served.review {
             reviews += 1;
-            if reviews % 2 == 0 {
+            if reviews.is_multiple_of(2) {
                 // Dropped: nothing is computed, nothing is learnt.
                 continue;
             }
