@@ -20,6 +20,10 @@ pub(crate) fn failed(
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             (ErrorKind::Unavailable, "the disk is full; free space and repeat the call")
         }
+        io::ErrorKind::FileTooLarge => (
+            ErrorKind::Unavailable,
+            "the file may not grow further; raise the limit and repeat the call",
+        ),
         io::ErrorKind::NotADirectory => {
             (ErrorKind::Invalid, "a file stands where a folder should be; name another folder")
         }
@@ -37,6 +41,7 @@ pub(crate) struct Paths {
     pub(crate) snapshot: PathBuf,
     pub(crate) journal: PathBuf,
     pub(crate) lock: PathBuf,
+    pub(crate) fold: PathBuf,
 }
 
 impl Paths {
@@ -48,6 +53,7 @@ impl Paths {
             snapshot: file("json"),
             journal: file("journal"),
             lock: file("lock"),
+            fold: file("fold"),
             folder: folder.clone(),
         }
     }
@@ -85,16 +91,21 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a file is written before it takes its place. Only the holder of a lock writes there: one name for all is
+/// enough, and a left-over is overwritten.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    PathBuf::from(temporary)
+}
+
 /// Writes a file beside `path` and renames it over it; `path` is at every moment the old one or the new one.
 /// Returns how many bytes it has.
 pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<u64> {
-    // Only the holder of the lock writes: one name for all is enough, and a left-over is overwritten.
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+    let temporary = beside(path);
     let written = (|| {
         let mut buffer = io::BufWriter::with_capacity(1 << 16, File::create(&temporary)?);
         write(&mut buffer)?;

@@ -2,7 +2,8 @@
 
 use hexmem_ports::rules::graph::{GraphRecord, GraphState};
 use hexmem_ports::{
-    Applied, Compact, Error, GraphBatch, GraphChange, OpId, Record, Result, Revision, Timestamp,
+    Applied, Compact, ElementRef, Error, GraphBatch, GraphChange, OpId, Record, Result, Revision,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,13 +27,31 @@ pub(crate) enum What {
     Restore { records: Vec<Record> },
 }
 
-/// Does what an entry says again.
-pub(crate) fn replay(state: &mut GraphState, what: What) -> Result<()> {
+/// Does what an entry says again. `before` sees the state and each element of a batch before it is changed; it is told
+/// `None` where all may change.
+pub(crate) fn replay(
+    state: &mut GraphState,
+    what: What,
+    mut before: impl FnMut(&GraphState, Option<&ElementRef>) -> Result<()>,
+) -> Result<()> {
+    if !matches!(what, What::Batch { .. }) {
+        before(state, None)?;
+    }
     match what {
         What::Batch { id, at, revision, changes } => {
             let expected = Applied { revision, recorded_at: at };
             let batch = GraphBatch { id, changes, effects: Vec::new() };
-            if state.apply(&batch, at)? != expected {
+            let applied = match state.replay(batch.id) {
+                Some(first) => first,
+                None => {
+                    let planned = state.plan(&batch, at)?;
+                    for step in &planned.steps {
+                        before(state, Some(&step.element()))?;
+                    }
+                    state.commit(&planned)
+                }
+            };
+            if applied != expected {
                 return Err(Error::corrupt(
                     "json.replay",
                     "a batch gives another revision than it gave",

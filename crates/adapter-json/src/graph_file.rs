@@ -1,14 +1,16 @@
 //! One graph: its state in memory, and the files behind it.
 
-use std::io;
+use std::fs;
+use std::path::Path;
 
-use hexmem_ports::rules::graph::GraphState;
-use hexmem_ports::{Error, GraphId, OpId, Result};
+use hexmem_ports::rules::graph::{GraphState, Planned};
+use hexmem_ports::{Applied, Error, GraphId, OpId, Result};
+use serde::Deserialize;
 
-use crate::disk::{Paths, failed, make_folder, replace};
+use crate::disk::{Paths, failed, make_folder, sync_folder};
 use crate::entry::{Entry, replay};
-use crate::journal::{Header, Journal};
-use crate::snapshot;
+use crate::journal::{self, Header, Journal, Next};
+use crate::snapshot::{self, Writer};
 
 const KIND: &str = "graph journal";
 
@@ -24,6 +26,18 @@ pub(crate) struct GraphFile {
     snapshot_bytes: u64,
     /// Whether the state is to be read anew: it may hold less or more than the files.
     stale: bool,
+    /// The snapshot that is being written, if any.
+    fold: Option<Fold>,
+    folds: u64,
+}
+
+/// A snapshot that is being written.
+struct Fold {
+    number: u64,
+    writer: Writer,
+    /// Where the journal's entries begin that it will not hold.
+    from: u64,
+    exists: bool,
 }
 
 impl GraphFile {
@@ -37,6 +51,8 @@ impl GraphFile {
             last_effects: None,
             snapshot_bytes: 0,
             stale: true,
+            fold: None,
+            folds: 0,
         }
     }
 
@@ -76,10 +92,12 @@ impl GraphFile {
                 self.stale = true;
                 continue;
             }
-            for (number, entry) in news.entries {
-                if number > self.entry {
-                    self.take(operation, number, entry)?;
-                }
+            let mut more = news.more;
+            self.take_all(operation, news.entries)?;
+            while more {
+                let Some(news) = self.journal.read::<Entry>(operation)? else { break };
+                more = news.more;
+                self.take_all(operation, news.entries)?;
             }
             return Ok(());
         }
@@ -92,20 +110,25 @@ impl GraphFile {
 
     fn load(&mut self, operation: &'static str) -> Result<()> {
         self.journal.forget();
+        // Freed before the new one is read: there is room for one.
         self.state = GraphState::default();
         (self.entry, self.last_effects, self.snapshot_bytes) = (0, None, 0);
-        let path = &self.paths.snapshot;
-        match std::fs::read(path) {
-            Ok(bytes) => {
-                let loaded = snapshot::read(operation, path, &self.graph, &bytes)?;
-                self.snapshot_bytes = bytes.len() as u64;
-                self.state = loaded.state;
-                (self.entry, self.last_effects) = (loaded.entry, loaded.last_effects);
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(failed(operation, "the snapshot cannot be read", path, e)),
+        self.fold = None;
+        if let Some(loaded) = snapshot::read(operation, &self.paths.snapshot, &self.graph)? {
+            self.state = loaded.state;
+            self.snapshot_bytes = loaded.bytes;
+            (self.entry, self.last_effects) = (loaded.entry, loaded.last_effects);
         }
         self.stale = false;
+        Ok(())
+    }
+
+    fn take_all(&mut self, operation: &'static str, entries: Vec<(u64, Entry)>) -> Result<()> {
+        for (number, entry) in entries {
+            if number > self.entry {
+                self.take(operation, number, entry)?;
+            }
+        }
         Ok(())
     }
 
@@ -124,7 +147,20 @@ impl GraphFile {
 
     fn take(&mut self, operation: &'static str, number: u64, entry: Entry) -> Result<()> {
         self.last_effects = entry.effects.or(self.last_effects);
-        replay(&mut self.state, entry.what).map_err(|e| {
+        let fold = &mut self.fold;
+        let replayed =
+            replay(&mut self.state, entry.what, |state, element| match (element, fold.as_mut()) {
+                (Some(element), Some(fold)) => fold
+                    .writer
+                    .keep(state, element)
+                    .map_err(|e| crate::disk::internal(operation, e)),
+                (None, _) => {
+                    *fold = None;
+                    Ok(())
+                }
+                (Some(_), None) => Ok(()),
+            });
+        replayed.map_err(|e| {
             Error::corrupt(
                 operation,
                 "an entry of the journal does not fit the graph; it was left untouched: restore a backup",
@@ -143,69 +179,162 @@ impl GraphFile {
         self.journal.cut(operation)
     }
 
-    /// Writes an entry behind the others. [`GraphFile::perform`] comes next; until then the state is taken for stale.
-    pub(crate) fn append(&mut self, operation: &'static str, entry: &Entry) -> Result<()> {
+    /// Writes entries behind the others, all or none. Until the state is what they say, and [`GraphFile::settled`] says so
+    /// or [`GraphFile::perform`] makes it so, it is taken for stale.
+    pub(crate) fn append(&mut self, operation: &'static str, entries: &[Entry]) -> Result<()> {
         if self.journal.header().is_none() {
             make_folder(&self.paths.folder).map_err(|e| {
                 failed(operation, "the folder cannot be made", &self.paths.folder, e)
             })?;
-            self.restart(operation)?;
+            self.start_journal(operation)?;
         }
         self.stale = true;
-        self.journal.append(operation, entry)?;
+        self.journal.append(operation, entries)?;
         self.entry = self.journal.number();
-        self.last_effects = entry.effects.or(self.last_effects);
+        let effects = entries.iter().rev().find_map(|entry| entry.effects);
+        self.last_effects = effects.or(self.last_effects);
         Ok(())
     }
 
-    /// Does to the state what the entry says that was appended.
+    /// Does to the state what an entry says that was appended and that is no batch: a snapshot that is being written
+    /// is given up.
     pub(crate) fn perform<T>(&mut self, change: impl FnOnce(&mut GraphState) -> T) -> T {
+        self.fold = None;
         let done = change(&mut self.state);
         self.stale = false;
         done
     }
 
-    /// Changes the state before an entry says so. Unless the entry follows, the state is read anew.
+    /// As [`GraphFile::perform`], before the entry says so. Unless the entry follows, the state is read anew.
     pub(crate) fn perform_first<T>(&mut self, change: impl FnOnce(&mut GraphState) -> T) -> T {
         self.stale = true;
+        self.fold = None;
         change(&mut self.state)
     }
 
-    /// Whether the journal has grown as large as the snapshot.
-    pub(crate) fn wants_snapshot(&self, least: u32) -> bool {
-        self.journal.len() > self.snapshot_bytes.max(u64::from(least))
+    /// Carries out a batch. Unless its entry is written as well and [`GraphFile::settled`] called, the state is read anew.
+    pub(crate) fn commit(&mut self, operation: &'static str, planned: &Planned) -> Result<Applied> {
+        self.stale = true;
+        if let Some(fold) = &mut self.fold {
+            for step in &planned.steps {
+                let kept = fold.writer.keep(&self.state, &step.element());
+                kept.map_err(|e| crate::disk::internal(operation, e))?;
+            }
+        }
+        Ok(self.state.commit(planned))
     }
 
-    /// Writes a new snapshot and begins a new journal. Only for the holder of the lock, with nothing left to read.
-    pub(crate) fn fold(&mut self, operation: &'static str) -> Result<()> {
+    /// The entries were written: the state is what they say.
+    pub(crate) fn settled(&mut self) {
+        self.stale = false;
+    }
+
+    /// How large the journal is beside the snapshot, in percent, where it has `least` bytes or more.
+    pub(crate) fn journal_share(&self, least: u32) -> u64 {
+        let base = self.snapshot_bytes.max(u64::from(least)).max(1);
+        self.journal.len().saturating_mul(100) / base
+    }
+
+    /// Begins to write a snapshot of the state as it was read last. `None`: nothing was ever written.
+    pub(crate) fn begin_fold(&mut self) -> Option<u64> {
+        self.journal.header()?;
+        let writer = Writer::new(self.graph.clone(), &self.state, self.entry, self.last_effects);
+        self.folds += 1;
+        let (number, from) = (self.folds, self.journal.len());
+        let exists = self.state.head().is_some();
+        self.fold = Some(Fold { number, writer, from, exists });
+        Some(number)
+    }
+
+    /// The next part of the snapshot, and whether it is the last. `None`: it was given up.
+    pub(crate) fn fold_part(
+        &mut self,
+        operation: &'static str,
+        number: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<bool>> {
+        if self.stale {
+            self.fold = None;
+        }
+        let Some(fold) = self.fold.as_mut().filter(|fold| fold.number == number) else {
+            return Ok(None);
+        };
+        let more = fold.writer.step(&self.state, out);
+        more.map(|more| Some(!more)).map_err(|e| crate::disk::internal(operation, e))
+    }
+
+    /// Begins the journal that follows the snapshot.
+    pub(crate) fn next_journal(
+        &mut self,
+        operation: &'static str,
+        number: u64,
+    ) -> Result<Option<Next>> {
+        let Some(fold) = self.fold.as_ref().filter(|fold| fold.number == number) else {
+            return Ok(None);
+        };
+        let (entry, from) = (fold.writer.entry(), fold.from);
+        let exists = Some(fold.exists);
+        let mut header = self.header(entry);
+        header.exists = exists;
+        self.journal.next(operation, header, from).map(Some)
+    }
+
+    /// Puts a snapshot and the journal behind it in place. Only for the holder of the lock, who has read everything.
+    /// `false`: it was given up.
+    pub(crate) fn end_fold(
+        &mut self,
+        operation: &'static str,
+        number: u64,
+        written: &Path,
+        bytes: u64,
+        next: Next,
+    ) -> Result<bool> {
+        if self.fold.take_if(|fold| fold.number == number).is_none() {
+            return Ok(false);
+        }
         let path = &self.paths.snapshot;
-        let written = replace(path, |out| {
-            snapshot::write(out, &self.graph, &self.state, self.entry, self.last_effects)
-        });
-        self.snapshot_bytes =
-            written.map_err(|e| failed(operation, "the snapshot cannot be written", path, e))?;
-        self.restart(operation)
+        let lost = |e| failed(operation, "the snapshot cannot be put in place", path, e);
+        if !self.journal.follows(&next) {
+            return Ok(false);
+        }
+        fs::rename(written, path).map_err(lost)?;
+        sync_folder(&self.paths.folder).map_err(lost)?;
+        self.snapshot_bytes = bytes;
+        self.journal.adopt(operation, next)
     }
 
-    fn restart(&mut self, operation: &'static str) -> Result<()> {
-        let name = vec![self.graph.tenant.to_string(), self.graph.name.to_string()];
-        let header = Header::new(KIND, name, self.entry);
+    fn header(&self, base: u64) -> Header {
+        Header::new(KIND, vec![self.graph.tenant.to_string(), self.graph.name.to_string()], base)
+    }
+
+    fn start_journal(&mut self, operation: &'static str) -> Result<()> {
+        let header = self.header(self.entry);
         self.journal.start::<Entry>(operation, &header, &[])?;
         self.journal.read::<Entry>(operation)?;
         Ok(())
     }
 }
 
-/// The graph that a journal is of, and whether it exists: from the journal alone where that says so.
+/// The graph that a journal is of, and whether it exists, where the ends of the journal say so.
 pub(crate) fn identify(
     operation: &'static str,
-    path: &std::path::Path,
+    path: &Path,
 ) -> Result<Option<(Vec<String>, Option<bool>)>> {
-    let mut journal = Journal::at(path.to_owned());
-    let Some(news) = journal.read::<Entry>(operation)? else { return Ok(None) };
-    let exists = news.entries.last().map(|(_, entry)| entry.exists);
-    let Some(header) = journal.header().filter(|header| header.hexmem == KIND) else {
+    #[derive(Deserialize)]
+    struct Exists {
+        exists: bool,
+    }
+    let Some((header, last)) = journal::ends(operation, path)? else { return Ok(None) };
+    if header.hexmem != KIND {
         return Ok(None);
+    }
+    // A torn end hides whether an entry came before it: then the graph is read.
+    let exists = match last {
+        journal::Last::Entry(last) => {
+            serde_json::from_slice(&last).ok().map(|Exists { exists }| exists)
+        }
+        journal::Last::Nothing => header.exists,
+        journal::Last::Unclear => None,
     };
-    Ok(Some((header.name.clone(), exists)))
+    Ok(Some((header.name, exists)))
 }

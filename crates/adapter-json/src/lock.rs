@@ -20,16 +20,7 @@ impl Lock {
         path: &Path,
         patience: Duration,
     ) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            make_folder(folder)
-                .map_err(|e| failed(operation, "the folder cannot be made", folder, e))?;
-        }
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(|e| failed(operation, "the lock file cannot be opened", path, e))?;
+        let file = open(operation, path)?;
         let mut pause = Duration::from_micros(200);
         let mut waited = Duration::ZERO;
         loop {
@@ -54,6 +45,33 @@ impl Lock {
             }
         }
     }
+}
+
+impl Lock {
+    /// Takes it where nobody holds it.
+    pub(crate) fn take_free(operation: &'static str, path: &Path) -> Result<Option<Self>> {
+        let file = open(operation, path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => {
+                Err(failed(operation, "the file cannot be locked", path, e))
+            }
+        }
+    }
+}
+
+fn open(operation: &'static str, path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder)
+            .map_err(|e| failed(operation, "the folder cannot be made", folder, e))?;
+    }
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|e| failed(operation, "the lock file cannot be opened", path, e))
 }
 
 impl Drop for Lock {

@@ -155,8 +155,10 @@ impl HeldOutbox {
                     file.waiting.clear();
                     file.held.clear();
                 }
-                for (_, note) in news.entries {
-                    file.take(note);
+                let mut news = Some(news);
+                while let Some(part) = news {
+                    part.entries.into_iter().for_each(|(_, note)| file.take(note));
+                    news = if part.more { file.journal.read::<Note>(operation)? } else { None };
                 }
             }
         }
@@ -195,7 +197,7 @@ impl HeldOutbox {
             .map(|(effect, sequence)| OutboxEntry { sequence, committed_at, effect })
             .collect();
         let note = Note::Prepare { op, graph: graph.clone(), entries };
-        self.file.journal.append(operation, &note)?;
+        self.file.journal.append(operation, std::slice::from_ref(&note))?;
         self.file.take(note);
         Ok(())
     }

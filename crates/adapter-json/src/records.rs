@@ -71,15 +71,13 @@ impl Records for JsonGraphs {
                 if !written.is_empty() {
                     let exists = file.state().head().is_some();
                     let what = What::Restore { records: written };
-                    file.append(OP, &Entry { exists, effects: None, what })?;
+                    file.append(OP, &[Entry { exists, effects: None, what }])?;
                 }
-                file.perform(|_| {});
-                if file.wants_snapshot(inner.config.journal_bytes) {
-                    inner.warn(file.fold(OP).err().map(|e| e.to_string()));
-                }
+                file.settled();
                 Ok(restored)
             })
             .await?;
+            self.tend(&graph).await;
             for (place, answer) in places.into_iter().zip(restored) {
                 answers[place] = answer;
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use async_trait::async_trait;
-use hexmem_ports::rules::graph::GraphState;
+use hexmem_ports::rules::graph::{GraphState, Planned};
 use hexmem_ports::{
     Applied, AsOf, Capabilities, Capability, ChangeLog, Clock, Compact, Cursor, Edge, EdgeFilter,
     EdgeId, Effect, Element, ElementRef, Error, GraphBatch, GraphHead, GraphId, GraphStats,
@@ -16,10 +16,11 @@ use hexmem_ports::{
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::JsonConfig;
-use crate::disk::{Paths, blocking, failed, make_folder, tenant_folder};
+use crate::disk::{blocking, failed, make_folder, tenant_folder};
 use crate::entry::{Entry, What};
 use crate::graph_file::{GraphFile, identify};
 use crate::lock::Lock;
+use crate::open::OpenGraph;
 use crate::outbox::OutboxFile;
 
 /// The graphs of a folder. Clones share what is in memory; other processes may use the folder at the same time.
@@ -30,9 +31,24 @@ pub(crate) struct Inner {
     pub(crate) config: JsonConfig,
     pub(crate) root: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
-    open: StdMutex<HashMap<GraphId, Arc<Mutex<GraphFile>>>>,
+    open: StdMutex<HashMap<GraphId, Arc<OpenGraph>>>,
     pub(crate) outbox: Arc<Mutex<OutboxFile>>,
-    warnings: StdMutex<Vec<String>>,
+    pub(crate) warnings: Arc<Warnings>,
+}
+
+/// What was set right, or could not be, until someone asks.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings(StdMutex<Vec<String>>);
+
+impl Warnings {
+    pub(crate) fn add(&self, warning: Option<String>) {
+        if let Some(warning) = warning {
+            let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if warnings.len() < WARNINGS {
+                warnings.push(warning);
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for JsonGraphs {
@@ -48,7 +64,7 @@ const WARNINGS: usize = 100;
 enum Decision<T> {
     /// Nothing is written.
     Answer(T),
-    Write(Write<T>),
+    Write(Box<Write<T>>),
 }
 
 struct Write<T> {
@@ -56,17 +72,13 @@ struct Write<T> {
     at: Timestamp,
     exists: bool,
     what: What,
-    perform: Box<dyn FnOnce(&mut GraphState) -> T + Send>,
-    then: Then,
+    perform: Perform<T>,
 }
 
-/// What follows a write.
-#[derive(PartialEq, Eq)]
-enum Then {
-    /// A snapshot when the journal is long enough.
-    Nothing,
-    /// A snapshot at once: what was removed is to leave the files too.
-    Fold,
+/// What a written entry does to the state.
+enum Perform<T> {
+    Batch(Planned, fn(Applied) -> T),
+    Other(Box<dyn FnOnce(&mut GraphState) -> T + Send>),
 }
 
 impl JsonGraphs {
@@ -92,25 +104,26 @@ impl JsonGraphs {
             root,
             clock,
             open: StdMutex::default(),
-            warnings: StdMutex::default(),
+            warnings: Arc::default(),
         })))
     }
 
     /// What was set right since the last call: torn ends of journals that were cut off, snapshots that could not be
     /// written.
     pub fn warnings(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.warnings.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A change with effects, or one that is no batch. Whether anything was written comes with the answer.
     async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
         graph: &GraphId,
         effects: Vec<Effect>,
         decide: impl FnOnce(&GraphState, Timestamp) -> Result<Decision<T>> + Send + 'static,
-    ) -> Result<T> {
+    ) -> Result<(T, bool)> {
         let patience = self.0.config.lock_timeout();
-        let mut file = self.0.handle(graph).lock_owned().await;
+        let mut file = self.0.handle(graph).lock().await;
         let lock = Lock::take(operation, &file.paths().lock, patience).await?;
         // Always after the graph's own lock: so no two writers wait for each other.
         let mut outbox = match effects.is_empty() {
@@ -122,7 +135,7 @@ impl JsonGraphs {
             let _lock = lock;
             inner.warn(file.refresh_to_write(operation)?);
             let write = match decide(file.state(), inner.clock.now())? {
-                Decision::Answer(answer) => return Ok(answer),
+                Decision::Answer(answer) => return Ok((answer, false)),
                 Decision::Write(write) => write,
             };
             if let Some(outbox) = &mut outbox {
@@ -133,17 +146,20 @@ impl JsonGraphs {
                 effects: outbox.is_some().then_some(write.op),
                 what: write.what,
             };
-            let appended = file.append(operation, &entry);
+            let appended = file.append(operation, &[entry]);
             if let Some(outbox) = &mut outbox {
                 outbox.settle(operation, write.op, &appended);
             }
             appended?;
-            let answer = file.perform(write.perform);
-            if write.then == Then::Fold || file.wants_snapshot(inner.config.journal_bytes) {
-                // The change is done; a snapshot that fails now is tried again with a later one.
-                inner.warn(file.fold(operation).err().map(|e| e.to_string()));
-            }
-            Ok(answer)
+            let answer = match write.perform {
+                Perform::Batch(planned, answer) => {
+                    let applied = file.commit(operation, &planned)?;
+                    file.settled();
+                    answer(applied)
+                }
+                Perform::Other(change) => file.perform(change),
+            };
+            Ok((answer, true))
         })
         .await
     }
@@ -155,7 +171,7 @@ impl JsonGraphs {
         graph: &GraphId,
         look: impl FnOnce(&GraphState, Timestamp) -> T + Send + 'static,
     ) -> Result<T> {
-        let mut file = self.0.handle(graph).lock_owned().await;
+        let mut file = self.0.handle(graph).lock().await;
         let now = self.0.clock.now();
         blocking(operation, move || {
             file.refresh(operation)?;
@@ -170,7 +186,7 @@ impl JsonGraphs {
         operation: &'static str,
         graph: &GraphId,
     ) -> Result<(OwnedMutexGuard<GraphFile>, Lock)> {
-        let file = self.0.handle(graph).lock_owned().await;
+        let file = self.0.handle(graph).lock().await;
         let lock = Lock::take(operation, &file.paths().lock, self.0.config.lock_timeout()).await?;
         Ok((file, lock))
     }
@@ -227,28 +243,22 @@ fn entries(operation: &'static str, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Inner {
-    fn handle(&self, graph: &GraphId) -> Arc<Mutex<GraphFile>> {
+    pub(crate) fn handle(&self, graph: &GraphId) -> Arc<OpenGraph> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = open.get(graph) {
             return Arc::clone(handle);
         }
         if open.len() >= usize::try_from(self.config.open_graphs).unwrap_or(usize::MAX) {
             // Those that nobody uses now; they are read again when asked for.
-            open.retain(|_, handle| Arc::strong_count(handle) > 1);
+            open.retain(|_, handle| Arc::strong_count(handle) > 1 || handle.in_use());
         }
-        let file = GraphFile::new(Paths::of(&self.root, graph), graph.clone());
-        let handle = Arc::new(Mutex::new(file));
+        let handle = Arc::new(OpenGraph::new(&self.root, graph));
         open.insert(graph.clone(), Arc::clone(&handle));
         handle
     }
 
     pub(crate) fn warn(&self, warning: Option<String>) {
-        if let Some(warning) = warning {
-            let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            if warnings.len() < WARNINGS {
-                warnings.push(warning);
-            }
-        }
+        self.warnings.add(warning);
     }
 }
 
@@ -268,27 +278,24 @@ impl GraphStore for JsonGraphs {
     }
 
     async fn apply(&self, graph: &GraphId, batch: GraphBatch) -> Result<Applied> {
+        if batch.effects.is_empty() {
+            return self.apply_together(graph, batch).await;
+        }
         let effects = batch.effects.clone();
-        self.write("graph.apply", graph, effects, move |state, now| {
+        let decided = self.write("graph.apply", graph, effects, move |state, now| {
             if let Some(first) = state.replay(batch.id) {
                 return Ok(Decision::Answer(first));
             }
             let planned = state.plan(&batch, now)?;
-            if batch.changes.is_empty() && batch.effects.is_empty() {
-                return Ok(Decision::Answer(planned.answer));
-            }
             let Applied { revision, recorded_at: at } = planned.answer;
             let what = What::Batch { id: batch.id, at, revision, changes: batch.changes };
-            Ok(Decision::Write(Write {
-                op: batch.id,
-                at,
-                exists: planned.life.exists(),
-                what,
-                perform: Box::new(move |state| state.commit(&planned)),
-                then: Then::Nothing,
-            }))
-        })
-        .await
+            let (op, exists) = (batch.id, planned.life.exists());
+            let perform = Perform::Batch(planned, |applied| applied);
+            Ok(Decision::Write(Box::new(Write { op, at, exists, what, perform })))
+        });
+        let (applied, _) = decided.await?;
+        self.tend(graph).await;
+        Ok(applied)
     }
 
     async fn changes(&self, graph: &GraphId, after: Revision, limit: Limit) -> Result<ChangeLog> {
@@ -302,7 +309,7 @@ impl GraphStore for JsonGraphs {
     async fn nodes(&self, graph: &GraphId, ids: &[Name], as_of: AsOf) -> Result<Vec<Option<Node>>> {
         let ids = ids.to_vec();
         self.read("graph.nodes", graph, move |state, _| {
-            ids.iter().map(|id| state.node(id, as_of).cloned()).collect()
+            ids.iter().map(|id| state.node(id, as_of)).collect()
         })
         .await
     }
@@ -315,7 +322,7 @@ impl GraphStore for JsonGraphs {
     ) -> Result<Vec<Option<Edge>>> {
         let ids = ids.to_vec();
         self.read("graph.edges", graph, move |state, now| {
-            ids.iter().map(|id| state.edge(*id, as_of, now).cloned()).collect()
+            ids.iter().map(|id| state.edge(*id, as_of, now)).collect()
         })
         .await
     }
@@ -431,38 +438,44 @@ impl GraphStore for JsonGraphs {
 
     async fn delete(&self, graph: &GraphId, effects: Vec<Effect>) -> Result<bool> {
         check_effects("graph.delete", &effects)?;
-        self.write("graph.delete", graph, effects, |state, now| {
+        let decided = self.write("graph.delete", graph, effects, |state, now| {
             if state.head().is_none() {
                 return Ok(Decision::Answer(false));
             }
             let at = state.life().instant(now);
-            Ok(Decision::Write(Write {
+            Ok(Decision::Write(Box::new(Write {
                 op: OpId::random(),
                 at,
                 exists: false,
                 what: What::Delete { at },
-                perform: Box::new(move |state| state.delete(at)),
-                then: Then::Fold,
-            }))
-        })
-        .await
+                perform: Perform::Other(Box::new(move |state| state.delete(at))),
+            })))
+        });
+        let (deleted, written) = decided.await?;
+        if written {
+            self.fold_now("graph.delete", graph).await;
+        }
+        Ok(deleted)
     }
 
     async fn compact(&self, graph: &GraphId, compact: Compact) -> Result<()> {
-        self.write("graph.compact", graph, Vec::new(), move |state, now| {
+        let decided = self.write("graph.compact", graph, Vec::new(), move |state, now| {
             if state.head().is_none() {
                 return Ok(Decision::Answer(()));
             }
             let Compact { log_upto, history_before } = compact;
-            Ok(Decision::Write(Write {
+            Ok(Decision::Write(Box::new(Write {
                 op: OpId::random(),
                 at: now,
                 exists: true,
                 what: What::Compact { log_upto, history_before },
-                perform: Box::new(move |state| state.compact(compact)),
-                then: Then::Fold,
-            }))
-        })
-        .await
+                perform: Perform::Other(Box::new(move |state| state.compact(compact))),
+            })))
+        });
+        let ((), written) = decided.await?;
+        if written {
+            self.fold_now("graph.compact", graph).await;
+        }
+        Ok(())
     }
 }

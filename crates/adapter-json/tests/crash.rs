@@ -94,20 +94,6 @@ fn acknowledged(line: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn four_processes_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let children: Vec<_> = (0..4).map(|n| writer(folder.path(), &format!("p{n}"), 250)).collect();
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-    }
-    let store = open(folder.path()).await;
-    assert_eq!(ids(&store).await.len(), 1_000);
-    assert_eq!(store.head(&graph()).await.unwrap().unwrap().revision.0, 1_000);
-    assert_eq!(store.outbox().depth().await.unwrap(), 1_000);
-    assert_eq!(store.warnings(), [] as [String; 0]);
-}
-
-#[tokio::test]
 async fn what_a_killed_process_acknowledged_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;

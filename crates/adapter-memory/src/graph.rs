@@ -85,7 +85,7 @@ impl GraphStore for MemoryGraphs {
     }
 
     async fn nodes(&self, graph: &GraphId, ids: &[Name], as_of: AsOf) -> Result<Vec<Option<Node>>> {
-        Ok(self.with(graph, |state| ids.iter().map(|id| state.node(id, as_of).cloned()).collect()))
+        Ok(self.with(graph, |state| ids.iter().map(|id| state.node(id, as_of)).collect()))
     }
 
     async fn edges(
@@ -95,9 +95,7 @@ impl GraphStore for MemoryGraphs {
         as_of: AsOf,
     ) -> Result<Vec<Option<Edge>>> {
         let now = self.clock.now();
-        Ok(self.with(graph, |state| {
-            ids.iter().map(|id| state.edge(*id, as_of, now).cloned()).collect()
-        }))
+        Ok(self.with(graph, |state| ids.iter().map(|id| state.edge(*id, as_of, now)).collect()))
     }
 
     async fn find_nodes(

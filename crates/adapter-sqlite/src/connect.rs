@@ -29,6 +29,7 @@ struct Inner {
     readers: Vec<Slot>,
     free_readers: Arc<Semaphore>,
     bells: Bells,
+    graph_batches: crate::graph::Waiting,
 }
 
 /// A place for one connection, opened when first needed and again after it broke.
@@ -62,6 +63,7 @@ impl Database {
             file,
             clock,
             bells: Bells::default(),
+            graph_batches: crate::graph::Waiting::default(),
             writer: Slot::default(),
             readers,
             config,
@@ -87,6 +89,11 @@ impl Database {
     /// The wake-ups of those who wait at a queue through this handle or its clones.
     pub(crate) fn bells(&self) -> &Bells {
         &self.0.bells
+    }
+
+    /// The graph batches that wait for the write lock in this process.
+    pub(crate) fn graph_batches(&self) -> &crate::graph::Waiting {
+        &self.0.graph_batches
     }
 
     /// The file, as an absolute path.
@@ -306,10 +313,16 @@ impl WriteTx {
     }
 
     /// Makes the change durable.
-    pub async fn commit(mut self) -> Result<()> {
+    pub async fn commit(self) -> Result<()> {
+        self.commit_before((), |()| ()).await
+    }
+
+    /// As [`Self::commit`]; `then` runs before the next one may write.
+    pub(crate) async fn commit_before<T>(mut self, with: T, then: impl FnOnce(T)) -> Result<()> {
         match SqliteTransactionManager::commit(&mut self.0.connection).await {
             Ok(()) => {
                 self.0.open = false;
+                then(with);
                 Ok(())
             }
             Err(error) => {

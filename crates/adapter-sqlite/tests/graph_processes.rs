@@ -69,20 +69,6 @@ async fn ids(database: &Database) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn four_processes_lose_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("x.db");
-    let children: Vec<_> = (0..4).map(|n| writer(&file, &format!("p{n}"), 250)).collect();
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
-    }
-    let database = open(&file).await;
-    assert_eq!(ids(&database).await.len(), 1_000);
-    let head = database.graphs().head(&graph()).await.unwrap().unwrap();
-    assert_eq!(head.revision, Revision(1_000));
-}
-
-#[tokio::test]
 async fn what_a_killed_process_acknowledged_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.db");

@@ -156,6 +156,21 @@ impl Error {
         self
     }
 
+    /// The same failure for another caller whose change failed with this one; the cause as text.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let Inner { kind, effectiveness, retry, operation, .. } = *self.0;
+        Self(Box::new(Inner {
+            kind,
+            effectiveness,
+            retry,
+            operation,
+            message: self.0.message.clone(),
+            context: self.0.context.clone(),
+            source: self.0.source.as_ref().map(|cause| cause.to_string().into()),
+        }))
+    }
+
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -32,6 +32,15 @@ pub fn check_bytes(operation: &'static str, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// How deep a value is nested: 0 for one that holds none.
+pub(crate) fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(depth).max().map_or(0, |deepest| deepest + 1),
+        Value::Object(fields) => fields.values().map(depth).max().map_or(0, |deepest| deepest + 1),
+        _ => 0,
+    }
+}
+
 fn walk(
     operation: &'static str,
     value: &Value,

@@ -35,6 +35,16 @@ impl Name {
         Ok(Self(text))
     }
 
+    /// Of a text that was a name before.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The limits of [`Name::new`] on a borrowed text.
+    pub(crate) fn fits(text: &str) -> bool {
+        !text.is_empty() && text.len() <= NAME_LIMIT && !text.contains('\0')
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use hexmem_ports::rules::graph::{GraphView, Step, check_batch, plan};
+use hexmem_ports::rules::graph::{GraphView, Step, plan};
 use hexmem_ports::{
     Applied, AsOf, Edge, EdgeFilter, EdgeId, Element, ElementRef, GraphBatch, GraphChange, GraphId,
     Name, Node, Result, Revision, Timestamp,
@@ -10,39 +10,44 @@ use hexmem_ports::{
 
 use super::facts::{EdgeQuery, Way};
 use super::rows::{self, EdgeRow, NodeRow, Turn, edge_list, name_list};
+use super::together::Failed;
 use super::{advance, find, find_or_create};
-use crate::{Database, WriteTx};
+use crate::WriteTx;
 
 /// How many ids one statement takes.
 pub(super) const CHUNK: usize = 1_000;
 
-pub(super) async fn apply(db: &Database, graph: &GraphId, batch: &GraphBatch) -> Result<Applied> {
-    check_batch(batch)?;
-    let mut tx = db.write("graph.apply").await?;
-    let found = find(&mut tx, graph).await?;
+/// Applies one batch inside a transaction. What is refused has written nothing.
+pub(super) async fn apply_one(
+    tx: &mut WriteTx,
+    graph: &GraphId,
+    batch: &GraphBatch,
+) -> std::result::Result<Applied, Failed> {
+    // Until something is written, what fails concerns this batch alone.
+    let found = find(tx, graph).await.map_err(Failed::Refused)?;
     if let Some((row, _)) = found
-        && let Some(first) = replayed(&mut tx, row, batch).await?
+        && let Some(first) = replayed(tx, row, batch).await.map_err(Failed::Refused)?
     {
         return Ok(first);
     }
     let life = found.map(|(_, life)| life).unwrap_or_default();
     let at = life.instant(tx.now());
     let touched = match found {
-        Some((row, _)) => Touched::read(&mut tx, row, &batch.changes).await?,
+        Some((row, _)) => Touched::read(tx, row, &batch.changes).await.map_err(Failed::Refused)?,
         None => Touched::default(),
     };
-    let steps = plan(&touched, &batch.changes, at)?;
+    let steps = plan(&touched, &batch.changes, at).map_err(Failed::Refused)?;
     let life = if steps.is_empty() { life } else { life.changed(at) };
     let answer = Applied { revision: life.seen(), recorded_at: at };
     if batch.changes.is_empty() && batch.effects.is_empty() {
         return Ok(answer);
     }
-    let row = find_or_create(&mut tx, graph).await?.0;
+    let row = find_or_create(tx, graph).await?.0;
     if !steps.is_empty() {
         for (place, step) in steps.iter().enumerate() {
-            carry_out(&mut tx, row, step, at, life.revision, place).await?;
+            carry_out(tx, row, step, at, life.revision, place).await?;
         }
-        advance(&mut tx, row, &life).await?;
+        advance(tx, row, &life).await?;
     }
     sqlx::query(include_str!("../sql/graph/batch_remember.sql"))
         .bind(row)
@@ -53,7 +58,6 @@ pub(super) async fn apply(db: &Database, graph: &GraphId, batch: &GraphBatch) ->
         .await
         .map_err(|e| tx.error(e))?;
     tx.push_effects(&batch.effects).await?;
-    tx.commit().await?;
     Ok(answer)
 }
 
@@ -137,12 +141,16 @@ impl Touched {
 }
 
 impl GraphView for Touched {
-    fn node(&self, id: &Name) -> Option<&Node> {
-        self.nodes.get(id)
+    fn node(&self, id: &Name) -> Option<Node> {
+        self.nodes.get(id).cloned()
     }
 
-    fn edge(&self, id: EdgeId) -> Option<&Edge> {
-        self.edges.get(&id)
+    fn lives(&self, id: &Name) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.superseded_at.is_none())
+    }
+
+    fn edge(&self, id: EdgeId) -> Option<Edge> {
+        self.edges.get(&id).cloned()
     }
 
     fn edges_at(&self, id: &Name) -> Vec<EdgeId> {

@@ -2,6 +2,7 @@
 //!
 //! What a batch does is decided by [`plan`](hexmem_ports::rules::graph::plan) on the few rows that it touches, under
 //! the write lock; its steps are then written. So one change costs the same in a small graph and in a large one.
+//! Batches that wait for the lock in one process share a transaction.
 
 mod apply;
 mod facts;
@@ -10,6 +11,7 @@ mod log;
 mod near;
 mod records;
 mod rows;
+mod together;
 
 use async_trait::async_trait;
 use hexmem_ports::rules::graph::GraphLife;
@@ -22,6 +24,7 @@ use hexmem_ports::{
 
 use crate::{Database, WriteTx};
 use rows::{Turn, count, life};
+pub(crate) use together::Waiting;
 
 /// The graphs of a file.
 #[derive(Debug, Clone)]
@@ -116,7 +119,7 @@ impl GraphStore for SqliteGraphs {
     }
 
     async fn apply(&self, graph: &GraphId, batch: GraphBatch) -> Result<Applied> {
-        apply::apply(&self.0, graph, &batch).await
+        together::apply(&self.0, graph, batch).await
     }
 
     async fn changes(&self, graph: &GraphId, after: Revision, limit: Limit) -> Result<ChangeLog> {

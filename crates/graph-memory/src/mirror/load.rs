@@ -85,7 +85,7 @@ impl Mirror {
         loop {
             let page =
                 self.store.find_nodes(&self.address, &nodes, AsOf::ALL, cursor, limit).await?;
-            page.items.into_iter().for_each(|node| self.put_node(node));
+            page.items.iter().for_each(|node| self.put_node(node));
             cursor = page.next;
             if cursor.is_none() {
                 break;
@@ -134,7 +134,7 @@ impl Mirror {
 
     fn take(&mut self, change: LoggedChange) {
         match (change.element, change.state) {
-            (_, Some(Element::Node(node))) => self.put_node(node),
+            (_, Some(Element::Node(node))) => self.put_node(&node),
             (_, Some(Element::Edge(edge))) => self.put_edge(edge),
             (ElementRef::Node(id), None) => self.remove_node(&id),
             (ElementRef::Edge(id), None) => {
@@ -146,7 +146,7 @@ impl Mirror {
         }
     }
 
-    fn put_node(&mut self, node: Node) {
+    fn put_node(&mut self, node: &Node) {
         if let Some(index) = self.nodes.get(node.id.as_str()) {
             if let Some(slot) = self.graph.node_weight_mut(*index) {
                 let id = Arc::clone(&slot.id);

@@ -29,7 +29,9 @@ impl Follow {
             && self.min_weight.is_none_or(|floor| slot.weight >= floor)
             && self.relations.as_ref().is_none_or(|list| list.contains(&slot.relation))
             && (self.sources.is_empty()
-                || slot.source().is_some_and(|by| self.sources.contains(by)))
+                || slot
+                    .source()
+                    .is_some_and(|by| self.sources.iter().any(|name| name.as_str() == by)))
             && self.data.as_ref().is_none_or(|filter| slot.passes(filter))
     }
 }

@@ -44,25 +44,47 @@ pub(super) struct NodeSlot {
     version: u64,
     created_at: Timestamp,
     recorded_at: Timestamp,
-    /// `None` for an empty object.
-    data: Option<Box<Value>>,
+    data: Data,
+}
+
+/// Attributes as JSON text, a fifth of the room that a value takes. An empty object takes nothing.
+#[derive(Debug)]
+struct Data(Box<str>);
+
+impl Data {
+    fn of(value: &Value) -> Self {
+        let empty = value.as_object().is_some_and(Map::is_empty);
+        Self(if empty { "".into() } else { value.to_string().into() })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn value(&self) -> Value {
+        if self.is_empty() {
+            return Value::Object(Map::new());
+        }
+        // It was written from a value.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
 }
 
 impl NodeSlot {
-    pub(super) fn of(node: Node, id: Arc<str>, kinds: &mut Names) -> Self {
+    pub(super) fn of(node: &Node, id: Arc<str>, kinds: &mut Names) -> Self {
         Self {
             id,
             kind: kinds.number(node.kind.as_str()),
             version: node.version,
             created_at: node.created_at,
             recorded_at: node.recorded_at,
-            data: Some(Box::new(node.data)).filter(|data| !is_empty(data)),
+            data: Data::of(&node.data),
         }
     }
 
     /// Whether its data passes.
     pub(super) fn passes(&self, filter: &Filter) -> bool {
-        self.data.as_deref().map_or_else(|| filter.matches(&no_data()), |data| filter.matches(data))
+        filter.matches(&self.data.value())
     }
 
     /// The node as the port shows it. `None` cannot happen: every text here was a name.
@@ -70,7 +92,7 @@ impl NodeSlot {
         Some(Node {
             id: Name::new(&*self.id).ok()?,
             kind: Name::new(kinds.text(self.kind)).ok()?,
-            data: self.data.as_deref().cloned().unwrap_or_else(|| Value::Object(Map::new())),
+            data: self.data.value(),
             created_at: self.created_at,
             recorded_at: self.recorded_at,
             superseded_at: None,
@@ -100,13 +122,14 @@ pub(super) struct EdgeSlot {
 
 #[derive(Debug)]
 struct Cold {
-    source: Option<Name>,
-    data: Value,
+    source: Option<Box<str>>,
+    data: Data,
 }
 
 impl EdgeSlot {
     pub(super) fn of(edge: Edge, relations: &mut Names) -> Self {
-        let cold = Cold { source: edge.source, data: edge.data };
+        let source = edge.source.map(|source| source.as_str().into());
+        let cold = Cold { source, data: Data::of(&edge.data) };
         Self {
             id: edge.id,
             relation: relations.number(edge.relation.as_str()),
@@ -117,7 +140,7 @@ impl EdgeSlot {
             created_at: edge.created_at,
             recorded_at: edge.recorded_at,
             cold: Some(Box::new(cold))
-                .filter(|cold| cold.source.is_some() || !is_empty(&cold.data)),
+                .filter(|cold| cold.source.is_some() || !cold.data.is_empty()),
         }
     }
 
@@ -127,22 +150,25 @@ impl EdgeSlot {
     }
 
     /// Where it comes from.
-    pub(super) fn source(&self) -> Option<&Name> {
-        self.cold.as_deref()?.source.as_ref()
+    pub(super) fn source(&self) -> Option<&str> {
+        self.cold.as_deref()?.source.as_deref()
     }
 
     /// Whether its data passes.
     pub(super) fn passes(&self, filter: &Filter) -> bool {
         match self.cold.as_deref() {
-            Some(cold) => filter.matches(&cold.data),
-            None => filter.matches(&no_data()),
+            Some(cold) => filter.matches(&cold.data.value()),
+            None => filter.matches(&Value::Object(Map::new())),
         }
     }
 
     /// The edge as the port shows it. `None` cannot happen: every text here was a name.
     pub(super) fn edge(&self, src: &NodeSlot, dst: &NodeSlot, relations: &Names) -> Option<Edge> {
         let (source, data) = match self.cold.as_deref() {
-            Some(cold) => (cold.source.clone(), cold.data.clone()),
+            Some(cold) => {
+                let source = cold.source.as_deref().and_then(|source| Name::new(source).ok());
+                (source, cold.data.value())
+            }
             None => (None, Value::Object(Map::new())),
         };
         Some(Edge {
@@ -161,12 +187,4 @@ impl EdgeSlot {
             version: self.version,
         })
     }
-}
-
-fn no_data() -> Value {
-    Value::Object(Map::new())
-}
-
-fn is_empty(data: &Value) -> bool {
-    data.as_object().is_some_and(Map::is_empty)
 }

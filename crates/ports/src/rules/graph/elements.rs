@@ -1,230 +1,182 @@
 //! The nodes and edges of one graph with their versions, indexed by id and by end.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 
-use super::{GraphView, Step};
-use crate::{Edge, EdgeId, Element, ElementRef, Name, Node, Revision, Timestamp};
+use hashbrown::HashTable;
 
-/// A version and the revision that made it: together unique, also over a purge.
-#[derive(Debug, Clone)]
-pub(super) struct Kept<T> {
-    pub(super) revision: Revision,
-    pub(super) value: T,
-}
+use super::GraphView;
+use super::ordered::Ordered;
+use super::slots::{EdgeSlot, EdgeVersion, Kept as _, NONE, NodeSlot, NodeVersion, index};
+use super::texts::Texts;
+use crate::{AsOf, Direction, Edge, EdgeId, ElementRef, Name, Node, Revision, Timestamp};
 
-/// A node: its versions, oldest first, and the edges ever at it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NodeSlot {
-    // Empty where only edges are known yet (a restore gives them in any order).
-    pub(super) versions: Vec<Kept<Node>>,
-    pub(super) out: Vec<usize>,
-    pub(super) into: Vec<usize>,
-}
-
-/// An edge: its versions, oldest first, and its ends as positions.
-#[derive(Debug, Clone)]
-pub(super) struct EdgeSlot {
-    pub(super) versions: Vec<Kept<Edge>>,
-    pub(super) src: usize,
-    pub(super) dst: usize,
-}
-
-/// Slots are addressed by position; freed positions are used again.
+/// Slots are addressed by place. A freed place is used again when the log no longer tells of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Elements {
     pub(super) nodes: Vec<NodeSlot>,
-    pub(super) edges: Vec<Option<EdgeSlot>>,
-    pub(super) by_name: BTreeMap<Name, usize>,
-    pub(super) by_edge: BTreeMap<EdgeId, usize>,
-    free_nodes: Vec<usize>,
-    free_edges: Vec<usize>,
+    pub(super) edges: Vec<EdgeSlot>,
+    pub(super) node_order: Ordered,
+    pub(super) edge_order: Ordered,
+    pub(super) texts: Texts,
+    pub(super) names: HashTable<u32>,
+    pub(super) hasher: RandomState,
+    // All versions but the last, oldest first, of the few elements that have some.
+    pub(super) past_nodes: HashMap<u32, Vec<NodeVersion>>,
+    pub(super) past_edges: HashMap<u32, Vec<EdgeVersion>>,
+    pub(super) free_nodes: VecDeque<(Revision, u32)>,
+    pub(super) free_edges: VecDeque<(Revision, u32)>,
+    // No entry of the log is about this revision or an earlier one.
+    pub(super) log_start: Revision,
 }
 
 impl Elements {
-    pub(super) fn node_slot(&self, id: &Name) -> Option<&NodeSlot> {
-        self.nodes.get(*self.by_name.get(id)?)
+    pub(super) fn node_place(&self, id: &str) -> Option<u32> {
+        let same = |place: &u32| &*self.nodes[index(*place)].id == id;
+        self.names.find(self.hasher.hash_one(id), same).copied()
     }
 
-    pub(super) fn edge_slot(&self, id: EdgeId) -> Option<&EdgeSlot> {
-        self.edges.get(*self.by_edge.get(&id)?)?.as_ref()
+    pub(super) fn edge_place(&self, id: EdgeId) -> Option<u32> {
+        let first = self.edge_order.from(|place| self.edges[index(place)].id < id).next()?;
+        (self.edges[index(first)].id == id).then_some(first)
     }
 
-    pub(super) fn edge_at(&self, place: usize) -> Option<&EdgeSlot> {
-        self.edges.get(place)?.as_ref()
+    /// The places of the nodes after an id, in bytewise order of id; those of which a version is kept.
+    pub(super) fn nodes_after<'a>(
+        &'a self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = u32> + use<'a> {
+        let slot = move |place: u32| &self.nodes[index(place)];
+        let before = |place: u32| after.is_some_and(|after| *slot(place).id <= *after);
+        self.node_order.from(before).filter(move |place| slot(*place).last.is_some())
     }
 
-    /// Carries out a step that was planned on this state; answers the version that it left current.
-    pub(super) fn commit(&mut self, step: &Step, at: Timestamp, revision: Revision) -> Option<u64> {
-        match step {
-            Step::Put(Element::Node(node)) => {
-                let place = self.place_of(&node.id);
-                let versions = &mut self.nodes[place].versions;
-                end_node(versions, at);
-                versions.push(Kept { revision, value: node.clone() });
-                Some(node.version)
-            }
-            Step::Put(Element::Edge(edge)) => {
-                match self.by_edge.get(&edge.id) {
-                    Some(place) => {
-                        if let Some(slot) = &mut self.edges[*place] {
-                            end_edge(&mut slot.versions, at);
-                            slot.versions.push(Kept { revision, value: edge.clone() });
-                        }
-                    }
-                    None => self.insert_edge(vec![Kept { revision, value: edge.clone() }]),
-                }
-                Some(edge.version)
-            }
-            Step::End(ElementRef::Node(id)) => {
-                if let Some(place) = self.by_name.get(id) {
-                    end_node(&mut self.nodes[*place].versions, at);
-                }
-                None
-            }
-            Step::End(ElementRef::Edge(id)) => {
-                if let Some(slot) =
-                    self.by_edge.get(id).and_then(|place| self.edges[*place].as_mut())
-                {
-                    end_edge(&mut slot.versions, at);
-                }
-                None
-            }
-            Step::Purge(ElementRef::Node(id)) => {
-                self.set_node(id, Vec::new());
-                None
-            }
-            Step::Purge(ElementRef::Edge(id)) => {
-                self.remove_edge(*id);
-                None
-            }
+    /// The places of the edges after an id, in order of id.
+    pub(super) fn edges_after(&self, after: Option<EdgeId>) -> impl Iterator<Item = u32> + '_ {
+        let id = |place: u32| self.edges[index(place)].id;
+        self.edge_order.from(move |place| after.is_some_and(|after| id(place) <= after))
+    }
+
+    /// The versions of a node, oldest first.
+    pub(super) fn node_versions(
+        &self,
+        place: u32,
+    ) -> impl DoubleEndedIterator<Item = &NodeVersion> + '_ {
+        let last = self.nodes.get(index(place)).and_then(|slot| slot.last.as_ref());
+        self.past_nodes.get(&place).into_iter().flatten().chain(last)
+    }
+
+    /// The versions of an edge, oldest first.
+    pub(super) fn edge_versions(
+        &self,
+        place: u32,
+    ) -> impl DoubleEndedIterator<Item = &EdgeVersion> + '_ {
+        let last = self.edges.get(index(place)).and_then(|slot| slot.last.as_ref());
+        self.past_edges.get(&place).into_iter().flatten().chain(last)
+    }
+
+    /// The version of a node that a reader sees.
+    pub(super) fn seen_node(&self, place: u32, as_of: AsOf) -> Option<&NodeVersion> {
+        self.node_versions(place).rev().find(|version| version.seen(as_of))
+    }
+
+    /// The version of an edge that a reader at `now` sees.
+    pub(super) fn seen_edge(
+        &self,
+        place: u32,
+        as_of: AsOf,
+        now: Timestamp,
+    ) -> Option<&EdgeVersion> {
+        // At most one version is known at an instant; whether it holds then is a question of its own.
+        self.edge_versions(place)
+            .rev()
+            .find(|version| version.seen(as_of))
+            .filter(|edge| as_of.holds(edge.valid_from.get(), edge.valid_until.get(), now))
+    }
+
+    /// A version as the port shows it.
+    pub(super) fn node(&self, place: u32, version: &NodeVersion) -> Node {
+        Node {
+            id: Name::known(&self.nodes[index(place)].id),
+            kind: Name::known(self.texts.text(version.kind)),
+            data: version.data.value(),
+            created_at: version.created_at,
+            recorded_at: version.recorded_at,
+            superseded_at: version.superseded_at.get(),
+            version: version.version,
         }
     }
 
-    /// Replaces the versions of a node; none removes it, but for the ends of edges that are still there.
-    pub(super) fn set_node(&mut self, id: &Name, versions: Vec<Kept<Node>>) {
-        if versions.is_empty() {
-            let Some(place) = self.by_name.get(id).copied() else { return };
-            self.nodes[place].versions.clear();
-            self.drop_empty(id, place);
-        } else {
-            let place = self.place_of(id);
-            self.nodes[place].versions = versions;
+    /// A version as the port shows it.
+    pub(super) fn edge(&self, place: u32, version: &EdgeVersion) -> Edge {
+        let slot = &self.edges[index(place)];
+        Edge {
+            id: slot.id,
+            src: Name::known(&self.nodes[index(slot.src)].id),
+            relation: Name::known(self.texts.text(slot.relation)),
+            dst: Name::known(&self.nodes[index(slot.dst)].id),
+            weight: version.weight,
+            valid_from: version.valid_from.get(),
+            valid_until: version.valid_until.get(),
+            source: self.source(version).map(Name::known),
+            data: version.data.value(),
+            created_at: version.created_at,
+            recorded_at: version.recorded_at,
+            superseded_at: version.superseded_at.get(),
+            version: version.version,
         }
     }
 
-    /// Replaces the versions of an edge, whose ends may be others than before.
-    pub(super) fn set_edge(&mut self, id: EdgeId, versions: Vec<Kept<Edge>>) {
-        self.remove_edge(id);
-        if !versions.is_empty() {
-            self.insert_edge(versions);
+    /// Where a version comes from.
+    pub(super) fn source(&self, version: &EdgeVersion) -> Option<&str> {
+        (version.source != NONE).then(|| self.texts.text(version.source))
+    }
+
+    /// What the log calls the element at a place, also one that was purged since.
+    pub(super) fn element_ref(&self, edge: bool, place: u32) -> ElementRef {
+        match edge {
+            true => ElementRef::Edge(self.edges[index(place)].id),
+            false => ElementRef::Node(Name::known(&self.nodes[index(place)].id)),
         }
     }
 
-    fn place_of(&mut self, id: &Name) -> usize {
-        if let Some(place) = self.by_name.get(id) {
-            return *place;
-        }
-        let place = self.free_nodes.pop().unwrap_or_else(|| {
-            self.nodes.push(NodeSlot::default());
-            self.nodes.len() - 1
-        });
-        self.by_name.insert(id.clone(), place);
-        place
-    }
-
-    fn insert_edge(&mut self, versions: Vec<Kept<Edge>>) {
-        let Some(last) = versions.last() else { return };
-        let id = last.value.id;
-        let (src, dst) = (last.value.src.clone(), last.value.dst.clone());
-        let (src, dst) = (self.place_of(&src), self.place_of(&dst));
-        let place = self.free_edges.pop().unwrap_or_else(|| {
-            self.edges.push(None);
-            self.edges.len() - 1
-        });
-        self.nodes[src].out.push(place);
-        self.nodes[dst].into.push(place);
-        self.edges[place] = Some(EdgeSlot { versions, src, dst });
-        self.by_edge.insert(id, place);
-    }
-
-    fn remove_edge(&mut self, id: EdgeId) {
-        let Some(place) = self.by_edge.remove(&id) else { return };
-        let Some(slot) = self.edges[place].take() else { return };
-        self.free_edges.push(place);
-        self.nodes[slot.src].out.retain(|other| *other != place);
-        self.nodes[slot.dst].into.retain(|other| *other != place);
-        if let Some(Kept { value, .. }) = slot.versions.last() {
-            self.drop_empty(&value.src, slot.src);
-            if slot.dst != slot.src {
-                self.drop_empty(&value.dst, slot.dst);
-            }
-        }
-    }
-
-    /// Frees a node's slot when nothing is left in it.
-    fn drop_empty(&mut self, id: &Name, place: usize) {
-        let slot = &self.nodes[place];
-        if slot.versions.is_empty() && slot.out.is_empty() && slot.into.is_empty() {
-            self.by_name.remove(id);
-            self.nodes[place] = NodeSlot::default();
-            self.free_nodes.push(place);
-        }
-    }
-
-    /// Drops versions that ended before `before`, and elements of which none is left.
-    pub(super) fn forget_before(&mut self, before: Timestamp) {
-        let old = |end: Option<Timestamp>| end.is_some_and(|end| end < before);
-        let edges: Vec<_> = self.by_edge.iter().map(|(id, place)| (*id, *place)).collect();
-        for (id, place) in edges {
-            let Some(slot) = &mut self.edges[place] else { continue };
-            if slot.versions.iter().any(|kept| old(kept.value.superseded_at)) {
-                let mut left = slot.versions.clone();
-                left.retain(|kept| !old(kept.value.superseded_at));
-                if left.is_empty() {
-                    self.remove_edge(id);
-                } else {
-                    slot.versions = left;
-                }
-            }
-        }
-        let nodes: Vec<_> = self.by_name.iter().map(|(id, place)| (id.clone(), *place)).collect();
-        for (id, place) in nodes {
-            self.nodes[place].versions.retain(|kept| !old(kept.value.superseded_at));
-            self.drop_empty(&id, place);
-        }
-    }
-}
-
-fn end_node(versions: &mut [Kept<Node>], at: Timestamp) {
-    if let Some(last) = versions.last_mut() {
-        last.value.superseded_at.get_or_insert(at);
-    }
-}
-
-fn end_edge(versions: &mut [Kept<Edge>], at: Timestamp) {
-    if let Some(last) = versions.last_mut() {
-        last.value.superseded_at.get_or_insert(at);
+    /// The edges ever at a node that lead away in this direction; a self loop may come twice.
+    pub(super) fn ways(&self, place: u32, direction: Direction) -> impl Iterator<Item = u32> + '_ {
+        let slot = &self.nodes[index(place)];
+        let out = if direction == Direction::In { NONE } else { slot.out };
+        let into = if direction == Direction::Out { NONE } else { slot.into };
+        let some = |place: u32| (place != NONE).then_some(place);
+        let leaving =
+            std::iter::successors(some(out), move |edge| some(self.edges[index(*edge)].out.next));
+        let entering =
+            std::iter::successors(some(into), move |edge| some(self.edges[index(*edge)].into.next));
+        leaving.chain(entering)
     }
 }
 
 impl GraphView for Elements {
-    fn node(&self, id: &Name) -> Option<&Node> {
-        self.node_slot(id)?.versions.last().map(|kept| &kept.value)
+    fn node(&self, id: &Name) -> Option<Node> {
+        let place = self.node_place(id.as_str())?;
+        Some(self.node(place, self.nodes[index(place)].last.as_ref()?))
     }
 
-    fn edge(&self, id: EdgeId) -> Option<&Edge> {
-        self.edge_slot(id)?.versions.last().map(|kept| &kept.value)
+    fn lives(&self, id: &Name) -> bool {
+        let last = self.node_place(id.as_str()).and_then(|at| self.nodes[index(at)].last.as_ref());
+        last.is_some_and(|last| last.superseded_at.is_none())
+    }
+
+    fn edge(&self, id: EdgeId) -> Option<Edge> {
+        let place = self.edge_place(id)?;
+        Some(self.edge(place, self.edges[index(place)].last.as_ref()?))
     }
 
     fn edges_at(&self, id: &Name) -> Vec<EdgeId> {
-        let Some(slot) = self.node_slot(id) else { return Vec::new() };
-        let places = slot.out.iter().chain(&slot.into);
-        places.filter_map(|place| Some(self.edge_at(*place)?.versions.last()?.value.id)).collect()
+        let Some(place) = self.node_place(id.as_str()) else { return Vec::new() };
+        self.ways(place, Direction::Both).map(|edge| self.edges[index(edge)].id).collect()
     }
 
     fn edge_left_at(&self, id: &Name, gone: &dyn Fn(EdgeId) -> bool) -> bool {
-        let Some(slot) = self.node_slot(id) else { return false };
-        let edges = slot.out.iter().chain(&slot.into).filter_map(|place| self.edge_at(*place));
-        edges.filter_map(|slot| slot.versions.last()).any(|kept| !gone(kept.value.id))
+        let Some(place) = self.node_place(id.as_str()) else { return false };
+        self.ways(place, Direction::Both).any(|edge| !gone(self.edges[index(edge)].id))
     }
 }

@@ -3,15 +3,21 @@
 //! No I/O and no clock: the present is an argument. Stores that keep a graph in memory hold a [`GraphState`];
 //! stores that keep rows ask [`plan()`] what a batch does and write its steps. The rules are written once.
 
+mod change;
 mod check;
 mod elements;
+mod load;
 mod near;
+mod ordered;
 mod plan;
 mod read;
 mod record;
+mod slots;
 mod state;
+mod texts;
 
 pub use check::*;
+pub use load::*;
 pub use near::{NearPage, trace_steps};
 pub use plan::*;
 pub use read::{edge_cursor, history_cursor, node_cursor, version_cursor, version_cursor_of};

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::read::{bad_cursor, from_one_of};
+use super::read::{Fact, bad_cursor, from_one_of};
+use super::slots::{EdgeVersion, index};
 use super::{GraphState, check_neighbours};
 use crate::{
     Cursor, Direction, Edge, EdgeId, Name, NeighbourQuery, Neighbourhood, Node, Reached, Result,
@@ -125,28 +126,29 @@ impl GraphState {
     pub fn neighbourhood(&self, query: &NeighbourQuery, now: Timestamp) -> Result<Neighbourhood> {
         let mut page = NearPage::new(query)?;
         let elements = &self.elements;
-        let seeds = query.seeds.iter().filter_map(|id| elements.by_name.get(id).copied());
+        let seeds = query.seeds.iter().filter_map(|id| elements.node_place(id.as_str()));
         let mut visited = HashSet::new();
         let mut found = Neighbourhood::default();
-        let mut layer: Vec<usize> = seeds
-            .filter(|place| elements.nodes[*place].seen(query.as_of).is_some())
+        let mut layer: Vec<u32> = seeds
+            .filter(|place| elements.seen_node(*place, query.as_of).is_some())
             .filter(|place| visited.insert(*place))
             .collect();
-        // Nodes up to the end of the page, and whether they are on it.
-        let mut kept: HashMap<usize, bool> = HashMap::new();
-        let mut distances: HashMap<&Name, u32> = HashMap::new();
+        let id = |place: u32| &*elements.nodes[index(place)].id;
+        // Nodes up to the end of the page with their distances, and whether they are on it.
+        let mut kept: HashMap<u32, bool> = HashMap::new();
+        let mut names: Vec<(Name, u32)> = Vec::new();
         for distance in 0..=query.hops {
-            let mut reached: Vec<(usize, &Node)> = layer
-                .iter()
-                .filter_map(|place| Some((*place, elements.nodes[*place].seen(query.as_of)?)))
-                .collect();
-            reached.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
-            let on_page = page.take(distance, reached.iter().map(|(_, node)| node.id.as_str()));
-            for (rank, (place, node)) in reached.iter().enumerate().take(on_page.end) {
+            let mut reached = layer.clone();
+            reached.sort_by(|a, b| id(*a).cmp(id(*b)));
+            let on_page = page.take(distance, reached.iter().map(|place| id(*place)));
+            for (rank, place) in reached.iter().enumerate().take(on_page.end) {
                 kept.insert(*place, on_page.contains(&rank));
-                distances.insert(&node.id, distance);
-                if on_page.contains(&rank) {
-                    found.nodes.push(Reached { node: (*node).clone(), distance, via: None });
+                names.push((Name::known(id(*place)), distance));
+                if on_page.contains(&rank)
+                    && let Some(seen) = elements.seen_node(*place, query.as_of)
+                {
+                    let node = elements.node(*place, seen);
+                    found.nodes.push(Reached { node, distance, via: None });
                 }
             }
             if page.is_full() || distance == query.hops {
@@ -158,6 +160,7 @@ impl GraphState {
             }
         }
         found.edges = self.edges_among(query, now, &kept);
+        let distances = names.iter().map(|(name, distance)| (name, *distance)).collect();
         trace_steps(query.direction, &mut found.nodes, &distances, &found.edges);
         found.next = page.next();
         Ok(found)
@@ -167,21 +170,23 @@ impl GraphState {
         &self,
         query: &NeighbourQuery,
         now: Timestamp,
-        layer: &[usize],
-        visited: &mut HashSet<usize>,
-    ) -> Vec<usize> {
+        layer: &[u32],
+        visited: &mut HashSet<u32>,
+    ) -> Vec<u32> {
+        let elements = &self.elements;
+        let enters = |place| {
+            let seen = elements.seen_node(place, query.as_of);
+            seen.is_some_and(|node| self.node_passes(node, &query.kinds, query.node_data.as_ref()))
+        };
         let mut next = Vec::new();
         for place in layer {
-            for way in self.elements.nodes[*place].ways(query.direction) {
-                let Some(slot) = self.elements.edge_at(way) else { continue };
+            for way in elements.ways(*place, query.direction) {
+                let slot = &elements.edges[index(way)];
                 let end = if slot.src == *place { slot.dst } else { slot.src };
-                if visited.contains(&end)
-                    || slot.seen(query.as_of, now).is_none_or(|edge| !query.follows(edge, now))
+                if !visited.contains(&end)
+                    && self.followed(query, now, way).is_some()
+                    && enters(end)
                 {
-                    continue;
-                }
-                let node = self.elements.nodes[end].seen(query.as_of);
-                if node.is_some_and(|node| query.enters(node)) {
                     visited.insert(end);
                     next.push(end);
                 }
@@ -190,22 +195,30 @@ impl GraphState {
         next
     }
 
+    /// The version of an edge that the query may follow.
+    fn followed(&self, query: &NeighbourQuery, now: Timestamp, way: u32) -> Option<&EdgeVersion> {
+        let seen = self.elements.seen_edge(way, query.as_of, now)?;
+        let NeighbourQuery { relations, min_weight, sources, edge_data, .. } = query;
+        let data = edge_data.as_ref();
+        let fact = Fact { relations, min_weight: *min_weight, sources, data };
+        self.edge_passes(way, seen, &fact).then_some(seen)
+    }
+
     fn edges_among(
         &self,
         query: &NeighbourQuery,
         now: Timestamp,
-        nodes: &HashMap<usize, bool>,
+        nodes: &HashMap<u32, bool>,
     ) -> Vec<Edge> {
-        let mut edges: Vec<Edge> = nodes
-            .iter()
-            .flat_map(|(place, here)| {
-                self.elements.nodes[*place].out.iter().map(move |way| (*way, *here))
-            })
-            .filter_map(|(way, here)| Some((self.elements.edge_at(way)?, here)))
-            .filter(|(slot, here)| nodes.get(&slot.dst).is_some_and(|there| *here || *there))
-            .filter_map(|(slot, _)| slot.seen(query.as_of, now))
-            .filter(|edge| query.follows(edge, now))
-            .cloned()
+        let elements = &self.elements;
+        let leaving = nodes.iter().flat_map(|(place, here)| {
+            elements.ways(*place, Direction::Out).map(move |way| (way, *here))
+        });
+        let within = leaving.filter(|(way, here)| {
+            nodes.get(&elements.edges[index(*way)].dst).is_some_and(|there| *here || *there)
+        });
+        let mut edges: Vec<Edge> = within
+            .filter_map(|(way, _)| Some(elements.edge(way, self.followed(query, now, way)?)))
             .collect();
         edges.sort_by_key(|edge| edge.id);
         edges

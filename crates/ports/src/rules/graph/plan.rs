@@ -1,5 +1,6 @@
 //! What a batch does to a graph, decided before anything is written.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{
@@ -12,9 +13,11 @@ const OP: &str = "graph.apply";
 /// What [`plan`] needs to know of the graph before the batch.
 pub trait GraphView {
     /// The last version that is kept of a node, ended or not.
-    fn node(&self, id: &Name) -> Option<&Node>;
+    fn node(&self, id: &Name) -> Option<Node>;
+    /// Whether a node exists: its last version has not ended.
+    fn lives(&self, id: &Name) -> bool;
     /// The last version that is kept of an edge, ended or not.
-    fn edge(&self, id: EdgeId) -> Option<&Edge>;
+    fn edge(&self, id: EdgeId) -> Option<Edge>;
     /// Edges of which a version at this node is kept. Asked for nodes that the batch removes (the edges that
     /// ended may be left out) or purges.
     fn edges_at(&self, id: &Name) -> Vec<EdgeId>;
@@ -77,17 +80,24 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn node(&self, id: &Name) -> Option<&Node> {
+    fn node(&self, id: &Name) -> Option<Cow<'_, Node>> {
         match self.nodes.get(id) {
-            Some(known) => known.as_ref(),
-            None => self.view.node(id),
+            Some(known) => known.as_ref().map(Cow::Borrowed),
+            None => self.view.node(id).map(Cow::Owned),
         }
     }
 
-    fn edge(&self, id: EdgeId) -> Option<&Edge> {
+    fn lives(&self, id: &Name) -> bool {
+        match self.nodes.get(id) {
+            Some(known) => known.as_ref().is_some_and(|node| node.superseded_at.is_none()),
+            None => self.view.lives(id),
+        }
+    }
+
+    fn edge(&self, id: EdgeId) -> Option<Cow<'_, Edge>> {
         match self.edges.get(&id) {
-            Some(known) => known.as_ref(),
-            None => self.view.edge(id),
+            Some(known) => known.as_ref().map(Cow::Borrowed),
+            None => self.view.edge(id).map(Cow::Owned),
         }
     }
 
@@ -114,7 +124,7 @@ impl Planner<'_> {
 
     fn put_node(&mut self, draft: &NodeDraft) -> Result<()> {
         let last = self.node(&draft.id);
-        let current = last.filter(|node| node.superseded_at.is_none());
+        let current = last.as_ref().filter(|node| node.superseded_at.is_none());
         check_expect(draft.expect, current.map(|node| node.version), "node", &draft.id)?;
         if current.is_some_and(|node| node.kind == draft.kind && node.data == draft.data) {
             return Ok(());
@@ -123,10 +133,12 @@ impl Planner<'_> {
             id: draft.id.clone(),
             kind: draft.kind.clone(),
             data: draft.data.clone(),
-            created_at: last.map_or(draft.created_at.unwrap_or(self.now), |node| node.created_at),
+            created_at: last
+                .as_ref()
+                .map_or(draft.created_at.unwrap_or(self.now), |node| node.created_at),
             recorded_at: self.now,
             superseded_at: None,
-            version: last.map_or(1, |node| node.version.saturating_add(1)),
+            version: last.as_ref().map_or(1, |node| node.version.saturating_add(1)),
         };
         self.nodes.insert(node.id.clone(), Some(node.clone()));
         self.steps.push(Step::Put(Element::Node(node)));
@@ -135,9 +147,9 @@ impl Planner<'_> {
 
     fn put_edge(&mut self, draft: &EdgeDraft) -> Result<()> {
         let last = self.edge(draft.id);
-        let current = last.filter(|edge| edge.superseded_at.is_none());
+        let current = last.as_ref().filter(|edge| edge.superseded_at.is_none());
         check_expect(draft.expect, current.map(|edge| edge.version), "edge", &draft.id)?;
-        if last.is_some_and(|edge| {
+        if last.as_ref().is_some_and(|edge| {
             edge.src != draft.src || edge.dst != draft.dst || edge.relation != draft.relation
         }) {
             return Err(Error::conflict(
@@ -147,7 +159,7 @@ impl Planner<'_> {
             .with("edge", draft.id));
         }
         for end in [&draft.src, &draft.dst] {
-            if self.node(end).is_none_or(|node| node.superseded_at.is_some()) {
+            if !self.lives(end) {
                 return Err(Error::new(
                     ErrorKind::NotFound,
                     OP,
@@ -170,10 +182,12 @@ impl Planner<'_> {
             valid_until: draft.valid_until,
             source: draft.source.clone(),
             data: draft.data.clone(),
-            created_at: last.map_or(draft.created_at.unwrap_or(self.now), |edge| edge.created_at),
+            created_at: last
+                .as_ref()
+                .map_or(draft.created_at.unwrap_or(self.now), |edge| edge.created_at),
             recorded_at: self.now,
             superseded_at: None,
-            version: last.map_or(1, |edge| edge.version.saturating_add(1)),
+            version: last.as_ref().map_or(1, |edge| edge.version.saturating_add(1)),
         };
         for end in [&edge.src, &edge.dst] {
             self.joined.entry(end.clone()).or_default().insert(edge.id);
@@ -184,7 +198,8 @@ impl Planner<'_> {
     }
 
     fn remove_node(&mut self, id: &Name, expected: Expect) -> Result<()> {
-        let current = self.node(id).filter(|node| node.superseded_at.is_none()).cloned();
+        let current =
+            self.node(id).filter(|node| node.superseded_at.is_none()).map(Cow::into_owned);
         check_expect(expected, current.as_ref().map(|node| node.version), "node", id)?;
         let Some(node) = current else { return Ok(()) };
         for edge in self.edges_at(id) {
@@ -204,9 +219,8 @@ impl Planner<'_> {
     }
 
     fn end_edge(&mut self, id: EdgeId) {
-        let Some(edge) = self.edge(id).filter(|edge| edge.superseded_at.is_none()).cloned() else {
-            return;
-        };
+        let current = self.edge(id).filter(|edge| edge.superseded_at.is_none());
+        let Some(edge) = current.map(Cow::into_owned) else { return };
         self.edges.insert(id, Some(Edge { superseded_at: Some(self.now), ..edge }));
         self.steps.push(Step::End(ElementRef::Edge(id)));
     }

@@ -1,13 +1,12 @@
 //! What reads see of a [`GraphState`].
 
-use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::GraphState;
-use super::elements::{EdgeSlot, NodeSlot};
+use super::slots::{EdgeVersion, Kept as _, NodeVersion, index};
 use crate::{
-    AsOf, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Error, GraphStats,
-    Limit, Name, Node, NodeFilter, Page, Result, Timestamp,
+    AsOf, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Error, Filter,
+    GraphStats, Limit, Name, Node, NodeFilter, Page, Result, Timestamp,
 };
 
 impl NodeFilter {
@@ -34,32 +33,32 @@ pub(super) fn from_one_of(sources: &[Name], edge: &Edge) -> bool {
     sources.is_empty() || edge.source.as_ref().is_some_and(|source| sources.contains(source))
 }
 
-impl NodeSlot {
-    pub(super) fn seen(&self, as_of: AsOf) -> Option<&Node> {
-        let mut versions = self.versions.iter().rev().map(|kept| &kept.value);
-        versions.find(|node| as_of.sees(node.recorded_at, node.superseded_at))
-    }
+/// What a filter or a query asks of an edge, but for its ends and time.
+pub(super) struct Fact<'a> {
+    pub(super) relations: &'a [Name],
+    pub(super) min_weight: Option<f64>,
+    pub(super) sources: &'a [Name],
+    pub(super) data: Option<&'a Filter>,
 }
 
-impl EdgeSlot {
-    pub(super) fn seen(&self, as_of: AsOf, now: Timestamp) -> Option<&Edge> {
-        // At most one version is known at an instant; whether it holds then is a question of its own.
-        let mut versions = self.versions.iter().rev().map(|kept| &kept.value);
-        versions
-            .find(|edge| as_of.sees(edge.recorded_at, edge.superseded_at))
-            .filter(|edge| as_of.holds(edge.valid_from, edge.valid_until, now))
+impl<'a> Fact<'a> {
+    fn of_filter(filter: &'a EdgeFilter) -> Self {
+        let EdgeFilter { relations, min_weight, sources, data, .. } = filter;
+        Self { relations, min_weight: *min_weight, sources, data: data.as_ref() }
     }
 }
 
 impl GraphState {
     /// A node as seen.
-    pub fn node(&self, id: &Name, as_of: AsOf) -> Option<&Node> {
-        self.elements.node_slot(id)?.seen(as_of)
+    pub fn node(&self, id: &Name, as_of: AsOf) -> Option<Node> {
+        let place = self.elements.node_place(id.as_str())?;
+        self.elements.seen_node(place, as_of).map(|seen| self.elements.node(place, seen))
     }
 
     /// An edge as seen by a reader at `now`.
-    pub fn edge(&self, id: EdgeId, as_of: AsOf, now: Timestamp) -> Option<&Edge> {
-        self.elements.edge_slot(id)?.seen(as_of, now)
+    pub fn edge(&self, id: EdgeId, as_of: AsOf, now: Timestamp) -> Option<Edge> {
+        let place = self.elements.edge_place(id)?;
+        self.elements.seen_edge(place, as_of, now).map(|seen| self.elements.edge(place, seen))
     }
 
     /// A page of nodes, in bytewise order of id.
@@ -71,19 +70,23 @@ impl GraphState {
         limit: Limit,
     ) -> Result<Page<Node>> {
         let after = cursor.map(node_cursor).transpose()?;
-        let start = match &after {
-            Some(after) => Bound::Excluded(after.as_str()),
-            None => Bound::Included(filter.prefix.as_str()),
-        };
-        let names = &self.elements.by_name;
-        let rows = names
-            .range::<str, _>((start, Bound::Unbounded))
-            .take_while(|(id, _)| {
-                filter.prefix.matches(id.as_str()) || id.as_str() < filter.prefix.as_str()
+        let (elements, prefix) = (&self.elements, filter.prefix.as_str());
+        let id = |place: u32| &*elements.nodes[index(place)].id;
+        let rows = elements
+            .node_order
+            .from(|place| match &after {
+                Some(after) => id(place) <= after.as_str() || id(place) < prefix,
+                None => id(place) < prefix,
             })
-            .filter_map(|(_, place)| self.elements.nodes[*place].seen(as_of))
-            .filter(|node| filter.matches(node))
-            .cloned();
+            .take_while(|place| filter.prefix.matches(id(*place)))
+            .filter_map(|place| {
+                let seen = elements.seen_node(place, as_of)?;
+                let kind = elements.texts.text(seen.kind);
+                let asked =
+                    filter.kinds.is_empty() || filter.kinds.iter().any(|k| k.as_str() == kind);
+                asked.then(|| elements.node(place, seen))
+            })
+            .filter(|node| filter.matches(node));
         Ok(page(rows, limit, |node| node.id.to_string()))
     }
 
@@ -97,29 +100,27 @@ impl GraphState {
         limit: Limit,
     ) -> Result<Page<Edge>> {
         let after = cursor.map(edge_cursor).transpose()?;
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let seen = |place: usize| {
-            let edge = self.elements.edge_at(place)?.seen(as_of, now)?;
-            filter.matches_fact(edge).then(|| edge.clone())
+        let elements = &self.elements;
+        let seen = |place: u32| {
+            let seen = elements.seen_edge(place, as_of, now)?;
+            self.edge_passes(place, seen, &Fact::of_filter(filter))
+                .then(|| elements.edge(place, seen))
         };
         let id = |edge: &Edge| edge.id.to_string();
         let Some((ends, direction)) = &filter.at else {
-            let all = self.elements.by_edge.range((start, Bound::Unbounded));
-            return Ok(page(all.filter_map(|(_, place)| seen(*place)), limit, id));
+            return Ok(page(elements.edges_after(after).filter_map(seen), limit, id));
         };
         let there = self.edges_ever_at(ends, *direction);
-        let there = there.range((after.map_or(Bound::Unbounded, past), Bound::Unbounded));
-        Ok(page(there.filter_map(|(_, place)| seen(*place)), limit, id))
+        let there = there.into_iter().filter(|(id, _)| after.is_none_or(|after| *id > after));
+        Ok(page(there.filter_map(|(_, place)| seen(place)), limit, id))
     }
 
     /// The edges ever at these nodes, in order of id.
-    fn edges_ever_at(&self, ends: &[Name], direction: Direction) -> BTreeSet<(EdgeId, usize)> {
-        let slots = ends.iter().filter_map(|end| self.elements.node_slot(end));
-        let ways = slots.flat_map(|slot| slot.ways(direction));
-        ways.filter_map(|place| {
-            Some((self.elements.edge_at(place)?.versions.last()?.value.id, place))
-        })
-        .collect()
+    fn edges_ever_at(&self, ends: &[Name], direction: Direction) -> BTreeSet<(EdgeId, u32)> {
+        let elements = &self.elements;
+        let places = ends.iter().filter_map(|end| elements.node_place(end.as_str()));
+        let ways = places.flat_map(|place| elements.ways(place, direction));
+        ways.map(|way| (elements.edges[index(way)].id, way)).collect()
     }
 
     /// A page of the versions of edges, in order of id, then of version.
@@ -130,28 +131,49 @@ impl GraphState {
         limit: Limit,
     ) -> Result<Page<Edge>> {
         let after = cursor.map(version_cursor).transpose()?;
-        let versions = |place: usize| {
-            let slot = self.elements.edge_at(place);
-            let versions = slot.into_iter().flat_map(|slot| &slot.versions).map(|kept| &kept.value);
-            versions
-                .filter(|edge| after.is_none_or(|after| (edge.id, edge.version) > after))
-                .filter(|edge| filter.matches_fact(edge))
-                .cloned()
+        let elements = &self.elements;
+        let id = |place: u32| elements.edges[index(place)].id;
+        let versions = |place: u32| {
+            elements
+                .edge_versions(place)
+                .filter(move |kept| after.is_none_or(|after| (id(place), kept.version()) > after))
+                .filter(move |kept| self.edge_passes(place, kept, &Fact::of_filter(filter)))
+                .map(move |kept| elements.edge(place, kept))
         };
         let key = |edge: &Edge| version_cursor_of(edge);
+        let begun = |place: u32| after.is_some_and(|(after, _)| id(place) < after);
         Ok(match &filter.at {
-            None => {
-                let start = after.map_or(Bound::Unbounded, |(id, _)| Bound::Included(id));
-                let all = self.elements.by_edge.range((start, Bound::Unbounded));
-                page(all.flat_map(|(_, place)| versions(*place)), limit, key)
-            }
+            None => page(elements.edge_order.from(begun).flat_map(versions), limit, key),
             Some((ends, direction)) => {
-                let start = after.map_or(Bound::Unbounded, |(id, _)| Bound::Included((id, 0)));
                 let there = self.edges_ever_at(ends, *direction);
-                let there = there.range((start, Bound::Unbounded));
-                page(there.flat_map(|(_, place)| versions(*place)), limit, key)
+                let there = there.into_iter().map(|(_, place)| place);
+                page(there.filter(|place| !begun(*place)).flat_map(versions), limit, key)
             }
         })
+    }
+
+    /// Whether a version of a node is of one of these types and its data passes.
+    pub(super) fn node_passes(
+        &self,
+        version: &NodeVersion,
+        kinds: &[Name],
+        data: Option<&Filter>,
+    ) -> bool {
+        let kind = self.elements.texts.text(version.kind);
+        (kinds.is_empty() || kinds.iter().any(|asked| asked.as_str() == kind))
+            && data.is_none_or(|filter| filter.matches(&version.data.value()))
+    }
+
+    /// Whether a version of the edge at a place is as asked.
+    pub(super) fn edge_passes(&self, place: u32, version: &EdgeVersion, fact: &Fact<'_>) -> bool {
+        let elements = &self.elements;
+        let relation = elements.texts.text(elements.edges[index(place)].relation);
+        let one_of = |names: &[Name], text| names.iter().any(|name| name.as_str() == text);
+        (fact.relations.is_empty() || one_of(fact.relations, relation))
+            && fact.min_weight.is_none_or(|least| version.weight >= least)
+            && (fact.sources.is_empty()
+                || elements.source(version).is_some_and(|source| one_of(fact.sources, source)))
+            && fact.data.is_none_or(|filter| filter.matches(&version.data.value()))
     }
 
     /// The versions of an element, newest first.
@@ -163,8 +185,8 @@ impl GraphState {
     ) -> Result<Page<Element>> {
         let before = cursor.map(history_cursor).transpose()?.unwrap_or(u64::MAX);
         let all: Vec<Element> = match element {
-            ElementRef::Node(id) => self.node_versions(id).cloned().map(Element::Node).collect(),
-            ElementRef::Edge(id) => self.edge_versions(*id).cloned().map(Element::Edge).collect(),
+            ElementRef::Node(id) => self.node_versions(id).map(Element::Node).collect(),
+            ElementRef::Edge(id) => self.edge_versions(*id).map(Element::Edge).collect(),
         };
         let rows = all.into_iter().rev().filter(|element| element.version() < before);
         Ok(page(rows, limit, |element| element.version().to_string()))
@@ -172,29 +194,26 @@ impl GraphState {
 
     /// Counts of what is seen.
     pub fn stats(&self, as_of: AsOf, now: Timestamp) -> GraphStats {
-        let mut stats = GraphStats::default();
-        for node in self.elements.by_name.values() {
-            if let Some(node) = self.elements.nodes[*node].seen(as_of) {
-                stats.nodes += 1;
-                *stats.node_types.entry(node.kind.to_string()).or_default() += 1;
+        let elements = &self.elements;
+        let (mut kinds, mut relations) = (HashMap::new(), HashMap::new());
+        for place in elements.node_order.all() {
+            if let Some(node) = elements.seen_node(place, as_of) {
+                *kinds.entry(node.kind).or_default() += 1;
             }
         }
-        for slot in self.elements.edges.iter().flatten() {
-            if let Some(edge) = slot.seen(as_of, now) {
-                stats.edges += 1;
-                *stats.edge_types.entry(edge.relation.to_string()).or_default() += 1;
+        for place in elements.edge_order.all() {
+            if elements.seen_edge(place, as_of, now).is_some() {
+                *relations.entry(elements.edges[index(place)].relation).or_default() += 1;
             }
         }
-        stats
-    }
-}
-
-impl NodeSlot {
-    /// The edges ever at it that lead away in this direction; a self loop may come twice.
-    pub(super) fn ways(&self, direction: Direction) -> impl Iterator<Item = usize> + '_ {
-        let out: &[usize] = if direction == Direction::In { &[] } else { &self.out };
-        let into: &[usize] = if direction == Direction::Out { &[] } else { &self.into };
-        out.iter().chain(into).copied()
+        let named = |counts: HashMap<u32, u64>| -> BTreeMap<String, u64> {
+            let named =
+                counts.into_iter().map(|(n, count)| (elements.texts.text(n).to_owned(), count));
+            named.collect()
+        };
+        let (node_types, edge_types) = (named(kinds), named(relations));
+        let (nodes, edges) = (node_types.values().sum(), edge_types.values().sum());
+        GraphStats { nodes, edges, node_types, edge_types }
     }
 }
 
@@ -239,10 +258,6 @@ pub fn version_cursor(cursor: &Cursor) -> Result<(EdgeId, u64)> {
 /// The cursor after this version of an edge.
 pub fn version_cursor_of(edge: &Edge) -> String {
     format!("{}:{}", edge.id, edge.version)
-}
-
-fn past(id: EdgeId) -> Bound<(EdgeId, usize)> {
-    Bound::Excluded((id, usize::MAX))
 }
 
 /// The last version of the page before.

@@ -4,16 +4,14 @@
 //! of an element holds all its versions, oldest first. Log and revisions belong to a store and are not moved: after
 //! a restore its log starts anew and every reader gets `Gap`.
 
-use std::ops::Bound;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::GraphState;
-use super::elements::Kept;
+use super::slots::{NodeVersion, index};
 use crate::{
-    Cursor, Edge, EdgeId, ElementRef, Error, GraphId, Limit, Name, Node, Page, Record, RecordKind,
+    Cursor, Edge, ElementRef, Error, GraphId, Limit, Name, Node, Page, Record, RecordKind,
     Restored, Result, Revision, Tenant, Timestamp, check_json,
 };
 
@@ -284,28 +282,29 @@ impl GraphState {
             (None, GraphRecord::Graph { version, created_at, deleted_at })
         });
         let elements = &self.elements;
-        let (node_start, edge_start) = match after.flatten() {
-            None => (Some(Bound::Unbounded), Bound::Unbounded),
-            Some(ElementRef::Node(last)) => (Some(Bound::Excluded(last)), Bound::Unbounded),
-            Some(ElementRef::Edge(last)) => (None, Bound::Excluded(last)),
+        let (node_after, edge_after) = match after.flatten() {
+            None => (Some(None), None),
+            Some(ElementRef::Node(last)) => (Some(Some(last)), None),
+            Some(ElementRef::Edge(last)) => (None, Some(last)),
         };
-        let nodes = node_start
+        let nodes = node_after
             .into_iter()
-            .flat_map(|start| elements.by_name.range((start, Bound::Unbounded)))
-            .map(|(id, place)| (id, &elements.nodes[*place].versions))
-            .filter(|(_, versions)| !versions.is_empty())
-            .map(|(id, versions)| {
-                let versions = versions.iter().map(|kept| kept.value.clone()).collect();
-                (Some(ElementRef::Node(id.clone())), GraphRecord::Node(versions))
+            .flat_map(|after| elements.nodes_after(after.as_ref().map(Name::as_str)))
+            .map(|place| {
+                let versions = elements.node_versions(place).map(|kept| elements.node(place, kept));
+                GraphRecord::Node(versions.collect())
+            })
+            .filter_map(|record| match &record {
+                GraphRecord::Node(versions) => {
+                    Some((Some(ElementRef::Node(versions.first()?.id.clone())), record))
+                }
+                _ => None,
             });
-        let edges = elements
-            .by_edge
-            .range((edge_start, Bound::Unbounded))
-            .filter_map(|(id, place)| Some((*id, &elements.edge_at(*place)?.versions)))
-            .map(|(id, versions)| {
-                let versions = versions.iter().map(|kept| kept.value.clone()).collect();
-                (Some(ElementRef::Edge(id)), GraphRecord::Edge(versions))
-            });
+        let edges = elements.edges_after(edge_after).map(|place| {
+            let versions = elements.edge_versions(place).map(|kept| elements.edge(place, kept));
+            let id = elements.edges[index(place)].id;
+            (Some(ElementRef::Edge(id)), GraphRecord::Edge(versions.collect()))
+        });
         graph.into_iter().chain(nodes).chain(edges)
     }
 
@@ -346,18 +345,23 @@ impl GraphState {
             }
             GraphRecord::Node(versions) => {
                 let (first, last) = (versions.first()?, versions.last()?);
-                let newer = self.node_versions(&last.id).last().map(newness) < Some(newness(last));
-                let id = last.id.clone();
+                let newer = self.node_versions(&last.id).next_back().as_ref().map(newness)
+                    < Some(newness(last));
                 let modified = self.life.admit_element(newer, first.created_at, newness(last).1)?;
-                self.elements.set_node(&id, kept(versions));
+                let texts = &mut self.elements.texts;
+                let kept = versions
+                    .iter()
+                    .map(|node| NodeVersion::of(node, texts.number(node.kind.as_str()), UNLOGGED));
+                let kept = kept.collect();
+                self.elements.set_node(last.id.as_str(), kept, self.life.revision);
                 Some(modified)
             }
             GraphRecord::Edge(versions) => {
                 let (first, last) = (versions.first()?, versions.last()?);
-                let newer = self.edge_versions(last.id).last().map(newness) < Some(newness(last));
-                let id: EdgeId = last.id;
+                let newer = self.edge_versions(last.id).next_back().as_ref().map(newness)
+                    < Some(newness(last));
                 let modified = self.life.admit_element(newer, first.created_at, newness(last).1)?;
-                self.elements.set_edge(id, kept(versions));
+                self.elements.set_edge(&versions, UNLOGGED, self.life.revision);
                 Some(modified)
             }
         }
@@ -391,6 +395,4 @@ impl super::GraphLife {
 }
 
 /// Restored versions belong to no revision of this store's log.
-fn kept<T>(versions: Vec<T>) -> Vec<Kept<T>> {
-    versions.into_iter().map(|value| Kept { revision: Revision(0), value }).collect()
-}
+const UNLOGGED: Revision = Revision(0);

@@ -1,10 +1,11 @@
 //! The whole of one graph in memory: elements, change log, remembered batches.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::elements::{Elements, Kept};
+use super::elements::Elements;
+use super::slots::Kept as _;
 use super::{Step, check_batch, plan};
 use crate::{
     Applied, ChangeLog, Compact, Edge, EdgeId, Element, ElementRef, Error, ErrorKind, GraphBatch,
@@ -121,13 +122,22 @@ pub struct LogEntry {
     pub version: Option<u64>,
 }
 
-/// One graph in memory.
+/// An entry of the log as it lies in memory: the element by its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logged {
+    pub(super) revision: Revision,
+    pub(super) version: Option<u64>,
+    pub(super) place: u32,
+    pub(super) edge: bool,
+}
+
+/// One graph in memory: about 200 bytes a node and 140 an edge beside the texts of ids and attributes.
 #[derive(Debug, Clone, Default)]
 pub struct GraphState {
     pub(super) life: GraphLife,
     pub(super) elements: Elements,
-    log: VecDeque<LogEntry>,
-    batches: HashMap<OpId, Applied>,
+    pub(super) log: VecDeque<Logged>,
+    pub(super) batches: BTreeMap<OpId, Applied>,
 }
 
 impl GraphState {
@@ -149,6 +159,12 @@ impl GraphState {
     /// Checks and plans a batch on this state, which stays as it is. `now` is the clock's.
     pub fn plan(&self, batch: &GraphBatch, now: Timestamp) -> Result<Planned> {
         check_batch(batch)?;
+        if !self.elements.has_room(batch.changes.len()) {
+            return Err(Error::invalid(
+                "graph.apply",
+                "the graph is full: it holds up to 4,294,967,294 nodes and as many edges",
+            ));
+        }
         let at = self.life.instant(now);
         let steps = plan(&self.elements, &batch.changes, at)?;
         let life = if steps.is_empty() { self.life } else { self.life.changed(at) };
@@ -160,8 +176,11 @@ impl GraphState {
     pub fn commit(&mut self, planned: &Planned) -> Applied {
         let Applied { revision, recorded_at } = planned.answer;
         for step in &planned.steps {
-            let version = self.elements.commit(step, recorded_at, revision);
-            self.log.push_back(LogEntry { revision, element: step.element(), version });
+            if let Some(left) = self.elements.commit(step, recorded_at, revision) {
+                let edge = matches!(step.element(), ElementRef::Edge(_));
+                let (place, version) = (left.place, left.version);
+                self.log.push_back(Logged { revision, version, place, edge });
+            }
         }
         self.life = planned.life;
         self.batches.insert(planned.id, planned.answer);
@@ -192,7 +211,7 @@ impl GraphState {
             found.upto = entry.revision;
             found.changes.push(LoggedChange {
                 revision: entry.revision,
-                element: entry.element.clone(),
+                element: self.elements.element_ref(entry.edge, entry.place),
                 state: self.logged(entry),
             });
         }
@@ -201,22 +220,19 @@ impl GraphState {
     }
 
     /// The version that an entry made, as it was then; `None` when it was purged or let go since.
-    fn logged(&self, entry: &LogEntry) -> Option<Element> {
+    fn logged(&self, entry: &Logged) -> Option<Element> {
         let version = entry.version?;
-        match &entry.element {
-            ElementRef::Node(id) => {
-                let versions = &self.elements.node_slot(id)?.versions;
-                let place = versions.binary_search_by_key(&version, |k| k.value.version).ok()?;
-                let kept = versions.get(place).filter(|kept| kept.revision == entry.revision)?;
-                Some(Element::Node(Node { superseded_at: None, ..kept.value.clone() }))
-            }
-            ElementRef::Edge(id) => {
-                let versions = &self.elements.edge_slot(*id)?.versions;
-                let place = versions.binary_search_by_key(&version, |k| k.value.version).ok()?;
-                let kept = versions.get(place).filter(|kept| kept.revision == entry.revision)?;
-                Some(Element::Edge(Edge { superseded_at: None, ..kept.value.clone() }))
-            }
+        let (elements, place) = (&self.elements, entry.place);
+        if entry.edge {
+            let mut versions = elements.edge_versions(place).rev();
+            let made = versions.find(|kept| kept.version() <= version)?;
+            let made = (made.revision == entry.revision).then(|| elements.edge(place, made))?;
+            return Some(Element::Edge(Edge { superseded_at: None, ..made }));
         }
+        let mut versions = elements.node_versions(place).rev();
+        let made = versions.find(|kept| kept.version() <= version)?;
+        let made = (made.revision == entry.revision).then(|| elements.node(place, made))?;
+        Some(Element::Node(Node { superseded_at: None, ..made }))
     }
 
     /// Deletes the graph; `false` when there is none.
@@ -237,9 +253,10 @@ impl GraphState {
             let gone = self.log.partition_point(|entry| entry.revision <= start);
             self.log.drain(..gone);
             self.batches.retain(|_, answer| answer.revision > start);
+            self.elements.log_starts(start);
         }
         if let Some(before) = compact.history_before {
-            self.elements.forget_before(before);
+            self.elements.forget_before(before, self.life.revision);
         }
     }
 
@@ -247,91 +264,29 @@ impl GraphState {
     pub(super) fn restored(&mut self, at: Timestamp) {
         self.life = self.life.changed_without_log(at);
         self.log.clear();
+        self.elements.log_starts(self.life.log_start);
     }
 
-    /// What a snapshot keeps beside the elements.
-    pub fn bookkeeping(
-        &self,
-    ) -> (GraphLife, impl Iterator<Item = &LogEntry>, &HashMap<OpId, Applied>) {
-        (self.life, self.log.iter(), &self.batches)
-    }
-
-    /// Every version of every node, in bytewise order of id, oldest version first, with the revision that made it.
-    pub fn all_nodes(&self) -> impl Iterator<Item = (Revision, &Node)> {
-        let places = self.elements.by_name.values();
-        places
-            .flat_map(|place| &self.elements.nodes[*place].versions)
-            .map(|kept| (kept.revision, &kept.value))
-    }
-
-    /// Every version of every edge, likewise.
-    pub fn all_edges(&self) -> impl Iterator<Item = (Revision, &Edge)> {
-        let places = self.elements.by_edge.values();
-        places
-            .filter_map(|place| self.elements.edge_at(*place))
-            .flat_map(|slot| &slot.versions)
-            .map(|kept| (kept.revision, &kept.value))
-    }
-
-    /// Puts a graph together from what [`GraphState::bookkeeping`], [`GraphState::all_nodes`] and
-    /// [`GraphState::all_edges`] gave. The versions of one element may come in any order; `Corrupt` when one comes
-    /// twice.
-    pub fn assemble(
-        life: GraphLife,
-        log: Vec<LogEntry>,
-        batches: HashMap<OpId, Applied>,
-        nodes: Vec<(Revision, Node)>,
-        edges: Vec<(Revision, Edge)>,
-    ) -> Result<Self> {
-        let mut elements = Elements::default();
-        for (id, versions) in grouped(nodes, |node| node.id.clone(), |node| node.version)? {
-            elements.set_node(&id, versions);
-        }
-        for (id, versions) in grouped(edges, |edge| edge.id, |edge| edge.version)? {
-            elements.set_edge(id, versions);
-        }
-        Ok(Self { life, elements, log: log.into(), batches })
+    /// How many entries the log has.
+    pub fn log_len(&self) -> usize {
+        self.log.len()
     }
 
     /// The versions of one node, oldest first.
-    pub fn node_versions(&self, id: &Name) -> impl Iterator<Item = &Node> {
-        self.elements.node_slot(id).into_iter().flat_map(|slot| &slot.versions).map(|k| &k.value)
+    pub fn node_versions(&self, id: &Name) -> impl DoubleEndedIterator<Item = Node> + '_ {
+        let place = self.elements.node_place(id.as_str());
+        place.into_iter().flat_map(move |place| {
+            self.elements.node_versions(place).map(move |kept| self.elements.node(place, kept))
+        })
     }
 
     /// The versions of one edge, oldest first.
-    pub fn edge_versions(&self, id: EdgeId) -> impl Iterator<Item = &Edge> {
-        self.elements.edge_slot(id).into_iter().flat_map(|slot| &slot.versions).map(|k| &k.value)
+    pub fn edge_versions(&self, id: EdgeId) -> impl DoubleEndedIterator<Item = Edge> + '_ {
+        let place = self.elements.edge_place(id);
+        place.into_iter().flat_map(move |place| {
+            self.elements.edge_versions(place).map(move |kept| self.elements.edge(place, kept))
+        })
     }
-}
-
-type Grouped<K, T> = Vec<(K, Vec<Kept<T>>)>;
-
-fn grouped<K: Ord + std::fmt::Debug, T>(
-    mut all: Vec<(Revision, T)>,
-    key: impl Fn(&T) -> K,
-    version: impl Fn(&T) -> u64,
-) -> Result<Grouped<K, T>> {
-    all.sort_by_cached_key(|(_, value)| (key(value), version(value)));
-    let mut groups: Grouped<K, T> = Vec::new();
-    for (revision, value) in all {
-        let id = key(&value);
-        let kept = Kept { revision, value };
-        match groups.last_mut() {
-            Some((last, versions)) if *last == id => {
-                if versions.last().is_some_and(|v| version(&v.value) == version(&kept.value)) {
-                    return Err(Error::corrupt(
-                        "graph.load",
-                        "a version of an element comes twice",
-                    )
-                    .with("element", format!("{id:?}"))
-                    .with("version", version(&kept.value)));
-                }
-                versions.push(kept);
-            }
-            _ => groups.push((id, vec![kept])),
-        }
-    }
-    Ok(groups)
 }
 
 /// A batch that was checked and planned, and what it will answer.

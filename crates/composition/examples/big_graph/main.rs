@@ -1,0 +1,190 @@
+//! What a large graph costs: memory, opening, reading, changing.
+//!
+//! ```text
+//! cargo run --release -p composition --example big_graph                         1,000,000 nodes, 3,000,000 edges
+//! cargo run --release -p composition --example big_graph -- 100000 300000        another size
+//! ```
+//!
+//! Graphs are made once, in `target/big-graphs`. Each store is measured in a process of its own: `json` and `sqlite`
+//! answer from the store, `mirror` loads the graph from SQLite into memory. Memory is read from `/proc`.
+#![allow(clippy::unwrap_used, reason = "a measurement fails by panicking")]
+
+mod build;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use build::{Kind, change, clock, fill, graph, node_id, open};
+use hexmem_graph_memory::{GraphMemory, PathQuery};
+use hexmem_ports::{
+    AsOf, Direction, EdgeFilter, Limit, NeighbourQuery, NodeFilter, Prefix, Timestamp,
+};
+use serde_json::{Value, json};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    match words.as_slice() {
+        ["fill", kind, folder, nodes, edges] => {
+            let (nodes, edges) = (nodes.parse().unwrap(), edges.parse().unwrap());
+            runtime.block_on(fill(kind_of(kind), Path::new(folder), nodes, edges)).unwrap();
+        }
+        ["measure", what, folder, nodes] => {
+            let told = runtime.block_on(measure(what, Path::new(folder), nodes.parse().unwrap()));
+            println!("{told}");
+        }
+        [] => table(1_000_000, 3_000_000),
+        [nodes, edges] => table(nodes.parse().unwrap(), edges.parse().unwrap()),
+        _ => {
+            eprintln!("usage: big_graph [NODES EDGES]");
+            std::process::exit(2);
+        }
+    }
+}
+
+fn kind_of(word: &str) -> Kind {
+    if word == "json" { Kind::Json } else { Kind::Sqlite }
+}
+
+/// Runs this program again, so that each measurement has a process of its own.
+fn again(args: &[&dyn Display]) -> String {
+    let args = args.iter().map(ToString::to_string);
+    let done = Command::new(std::env::current_exe().unwrap()).args(args).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn table(nodes: u64, edges: u64) {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let folder =
+        |kind: &str, edges: u64| target.join("big-graphs").join(format!("{kind}-{nodes}-{edges}"));
+    println!("{nodes} nodes, {edges} edges\n");
+    println!("| | json | sqlite | mirror of sqlite |\n|---|---:|---:|---:|");
+    let mut columns: Vec<(Value, Value)> = Vec::new();
+    for (what, kind) in [("json", "json"), ("sqlite", "sqlite"), ("mirror", "sqlite")] {
+        let run = |edges: u64| -> Value {
+            let place = folder(kind, edges);
+            again(&[&"fill", &kind, &place.display(), &nodes, &edges]);
+            let told = again(&[&"measure", &what, &place.display(), &nodes]);
+            serde_json::from_str(&told).unwrap()
+        };
+        columns.push((run(0), run(edges)));
+    }
+    let row = |title: &str, cell: &dyn Fn(&(Value, Value)) -> String| {
+        let cells: Vec<String> = columns.iter().map(cell).collect();
+        println!("| {title} | {} |", cells.join(" | "));
+    };
+    let value = |key: &'static str| {
+        move |(_, full): &(Value, Value)| match full[key].as_f64() {
+            Some(value) => format!("{value:.2}"),
+            None => "-".to_owned(),
+        }
+    };
+    row("opened, s", &value("open_s"));
+    row("resident after opening, MiB", &value("open_mib"));
+    row("resident at most, MiB", &value("peak_mib"));
+    let bytes = |value: &Value| value["open_mib"].as_f64().unwrap() * 1_048_576.0;
+    let bare = bytes_of_nothing();
+    row("bytes a node", &|(some, _)| format!("{:.0}", (bytes(some) - bare) / nodes as f64));
+    row("bytes an edge", &|(some, all)| {
+        format!("{:.0}", (bytes(all) - bytes(some)) / edges as f64)
+    });
+    for (title, key) in [
+        ("one change, ms", "change_ms"),
+        ("two hops around a node, ms", "near_ms"),
+        ("path of fewest edges, ms", "path_ms"),
+        ("edges at a node a year ago, ms", "past_ms"),
+        ("a page of 100 nodes, ms", "page_ms"),
+        ("counts, ms", "stats_ms"),
+    ] {
+        row(title, &value(key));
+    }
+}
+
+/// What a process has that holds no graph.
+fn bytes_of_nothing() -> f64 {
+    status("VmRSS") * 1_048_576.0
+}
+
+/// A line of the process's status, in MiB.
+fn status(line: &str) -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let found = text.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(':'));
+    let kib = found.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1_024.0
+}
+
+/// The mean of some runs, in milliseconds.
+async fn timed<F: Future>(runs: u64, mut work: impl FnMut(u64) -> F) -> f64 {
+    let begun = Instant::now();
+    for run in 0..runs {
+        work(run).await;
+    }
+    begun.elapsed().as_secs_f64() * 1_000.0 / runs as f64
+}
+
+async fn measure(what: &str, folder: &Path, nodes: u64) -> Value {
+    let begun = Instant::now();
+    let kind = if what == "json" { Kind::Json } else { Kind::Sqlite };
+    let (store, _) = open(kind, folder, 1 << 30).await.unwrap();
+    let memory = GraphMemory::new(Arc::clone(&store), clock(), graph());
+    store.head(&graph()).await.unwrap().unwrap();
+    let mut mirror = None;
+    if what == "mirror" {
+        mirror = Some(memory.load().await.unwrap());
+    }
+    let mut told = json!({ "open_s": begun.elapsed().as_secs_f64(), "open_mib": status("VmRSS") });
+    let at = |n: u64| node_id(build::mixed(n + 1_000) % nodes);
+    let near = |n| NeighbourQuery::new(vec![at(n)], 2, Limit::new(1_000).unwrap());
+    let path = |n: u64| PathQuery::new(at(n), at(n + 500));
+    if let Some(mirror) = &mut mirror {
+        let begun = Instant::now();
+        for n in 0..50 {
+            store.apply(&graph(), change(nodes, n)).await.unwrap();
+            mirror.follow().await.unwrap();
+        }
+        told["change_ms"] = json!(begun.elapsed().as_secs_f64() * 1_000.0 / 50.0);
+        told["near_ms"] =
+            json!(timed(50, |n| std::future::ready(mirror.neighbours(&near(n)).unwrap())).await);
+        told["path_ms"] =
+            json!(timed(5, |n| std::future::ready(mirror.path(&path(n)).unwrap())).await);
+        told["stats_ms"] =
+            json!(timed(3, |_| std::future::ready(mirror.stats(AsOf::NOW).unwrap())).await);
+        told["peak_mib"] = json!(status("VmHWM"));
+        return told;
+    }
+    let graph = graph();
+    let applied = async |n| {
+        store.apply(&graph, change(nodes, n)).await.unwrap();
+    };
+    told["change_ms"] = json!(timed(200, applied).await);
+    let around = async |n| drop(store.neighbourhood(&graph, &near(n)).await.unwrap());
+    told["near_ms"] = json!(timed(50, around).await);
+    let between = async |n| drop(memory.path(&path(n)).await.unwrap());
+    told["path_ms"] = json!(timed(5, between).await);
+    let past = AsOf::ALL.known_at(Timestamp::parse("2026-02-01").unwrap());
+    let edges = async |n| {
+        let filter =
+            EdgeFilter { at: Some((vec![at(n)], Direction::Both)), ..EdgeFilter::default() };
+        drop(
+            store.find_edges(&graph, &filter, past, None, Limit::new(100).unwrap()).await.unwrap(),
+        );
+    };
+    told["past_ms"] = json!(timed(50, edges).await);
+    let page = async |n| {
+        let prefix = Prefix::new(&at(n).as_str()[..8]).unwrap();
+        let filter = NodeFilter { prefix, ..NodeFilter::default() };
+        let limit = Limit::new(100).unwrap();
+        drop(store.find_nodes(&graph, &filter, AsOf::NOW, None, limit).await.unwrap());
+    };
+    told["page_ms"] = json!(timed(50, page).await);
+    let stats = async |_| drop(store.stats(&graph, AsOf::NOW).await.unwrap());
+    told["stats_ms"] = json!(timed(3, stats).await);
+    told["peak_mib"] = json!(status("VmHWM"));
+    told
+}
