@@ -63,7 +63,7 @@ fn main() {
             sqlx::query("INSERT INTO answers VALUES (?1, ?2, ?3)")
                 .bind(key.fingerprint.0.to_vec())
                 .bind(i64::MAX)
-                .bind(&vec![b'x'; 2_000])
+                .bind(vec![b'x'; 2_000])
                 .execute(&mut connection)
                 .await
                 .unwrap();

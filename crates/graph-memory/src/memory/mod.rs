@@ -26,7 +26,7 @@ pub use read::Elements;
 use crate::Vocabulary;
 
 /// How often a change that lost a race reads again before it gives up.
-const ATTEMPTS: u32 = 64;
+const ATTEMPTS: u32 = 1_000;
 
 /// How often a batch whose outcome is unknown is sent again (with the same id, so that it happens once).
 const RESENDS: u32 = 3;

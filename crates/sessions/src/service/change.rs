@@ -7,7 +7,7 @@ use super::{Sessions, lost};
 use crate::{Token, merge_patch};
 
 /// How often a change is tried again when others keep changing the session. Each failure is another's success.
-const ATTEMPTS: usize = 64;
+const ATTEMPTS: usize = 1_000;
 
 impl Sessions {
     /// Replaces the data where the session still has this version. `Conflict` when it has another. `None` when the
@@ -35,7 +35,7 @@ impl Sessions {
     }
 
     /// Replaces the data by what `change` makes of it, and nothing else comes between: when another change did, `change`
-    /// is called again with the newer data, up to 64 times. So it must do nothing but compute. Data that it leaves as
+    /// is called again with the newer data, up to 1,000 times. So it must do nothing but compute. Data that it leaves as
     /// it was is not written. Its error is given back, and nothing is changed.
     ///
     /// # Errors

@@ -235,7 +235,7 @@ impl Session {
     /// first. A visitor gets a session.
     ///
     /// # Errors
-    /// As of [`Self::save`]; `Conflict` when others were faster 64 times.
+    /// As of [`Self::save`]; `Conflict` when others were faster 1,000 times.
     pub async fn change(
         &self,
         mut change: impl FnMut(&mut Map<String, Value>) + Send,
