@@ -191,7 +191,8 @@ impl Run<'_> {
         args: &[String],
         excluded: &[&Need],
     ) -> Result<Tests> {
-        let report = workspace.target.join("nextest").join("default").join("junit.xml");
+        // nextest keeps its store here, wherever cargo's target folder is.
+        let report = workspace.root.join("target/nextest/default/junit.xml");
         drop(fs::remove_file(&report));
         let mut command = cargo_with(&["nextest", "run", "--all-features", "--no-fail-fast"]);
         if !chooses_packages(args) {
@@ -202,7 +203,11 @@ impl Run<'_> {
         if let Err(failure) = show(&mut command) {
             self.failures.push(failure.to_string());
         }
-        Ok(fs::read_to_string(&report).ok().and_then(|xml| of_junit(&xml)).unwrap_or_default())
+        let counted = fs::read_to_string(&report).ok().and_then(|xml| of_junit(&xml));
+        if counted.is_none() {
+            self.failures.push(format!("nextest left no count of tests in {}", report.display()));
+        }
+        Ok(counted.unwrap_or_default())
     }
 
     fn cargo_test(&mut self, args: &[String], excluded: &[&Need]) -> Result<Tests> {
