@@ -10,6 +10,8 @@ use hexmem_ports::{
 use petgraph::stable_graph::StableDiGraph;
 
 use super::Mirror;
+use super::order::UNRANKED;
+use super::scratch::Pool;
 use super::slots::{EdgeSlot, Names, NodeSlot};
 
 /// Rows of one page, and about the entries of one part of the log.
@@ -47,6 +49,8 @@ impl Mirror {
                 waiting: HashMap::new(),
                 kinds: Names::default(),
                 relations: Names::default(),
+                unranked: 0,
+                scratch: Pool::default(),
             };
             match mirror.fill().await {
                 Ok(()) => return Ok(mirror),
@@ -66,7 +70,10 @@ impl Mirror {
     /// Takes in what was changed since. When the log no longer reaches back, loads anew.
     pub async fn follow(&mut self) -> Result<Followed> {
         match self.catch_up().await {
-            Ok(changes) => Ok(Followed { changes, reloaded: false }),
+            Ok(changes) => {
+                self.rank_if_many();
+                Ok(Followed { changes, reloaded: false })
+            }
             Err(error) if error.kind() == ErrorKind::Gap => {
                 let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
                 *self = Self::load(store, clock, self.address.clone()).await?;
@@ -101,6 +108,7 @@ impl Mirror {
             }
         }
         self.catch_up().await?;
+        self.rank();
         match self.waiting.values().next() {
             None => Ok(()),
             Some(edge) => Err(Error::corrupt(
@@ -149,13 +157,15 @@ impl Mirror {
     fn put_node(&mut self, node: &Node) {
         if let Some(index) = self.nodes.get(node.id.as_str()) {
             if let Some(slot) = self.graph.node_weight_mut(*index) {
-                let id = Arc::clone(&slot.id);
+                let (id, rank) = (Arc::clone(&slot.id), slot.rank);
                 *slot = NodeSlot::of(node, id, &mut self.kinds);
+                slot.rank = rank;
             }
             return;
         }
         let id: Arc<str> = node.id.as_str().into();
         let slot = NodeSlot::of(node, Arc::clone(&id), &mut self.kinds);
+        self.unranked += 1;
         let index = self.graph.add_node(slot);
         self.nodes.insert(Arc::clone(&id), index);
         let ready: Vec<_> = self
@@ -200,6 +210,9 @@ impl Mirror {
                 self.edges.remove(&slot.id);
             }
         }
-        self.graph.remove_node(index);
+        let removed = self.graph.remove_node(index);
+        if removed.is_some_and(|slot| slot.rank == UNRANKED) {
+            self.unranked = self.unranked.saturating_sub(1);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! A graph held in memory.
 
 mod load;
+mod near;
+mod order;
 mod path;
 mod project;
 mod query;
+mod scratch;
 mod slots;
 
 use std::collections::HashMap;
@@ -16,6 +19,7 @@ use hexmem_ports::{
 use petgraph::stable_graph::{EdgeIndex, NodeIndex, StableDiGraph};
 
 pub use load::Followed;
+use scratch::Pool;
 use slots::{EdgeSlot, Names, NodeSlot};
 
 /// The current versions of one graph's nodes and edges, on petgraph's stable graph, with every edge of every
@@ -35,6 +39,9 @@ pub struct Mirror {
     waiting: HashMap<EdgeId, Edge>,
     kinds: Names,
     relations: Names,
+    /// How many nodes have no rank.
+    unranked: usize,
+    scratch: Pool,
 }
 
 impl std::fmt::Debug for Mirror {

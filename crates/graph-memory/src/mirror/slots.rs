@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hexmem_ports::{Edge, EdgeId, Filter, Name, Node, Timestamp};
 use serde_json::{Map, Value};
 
+use super::order::UNRANKED;
+
 /// Texts that many elements share, by number.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -41,6 +43,8 @@ impl Names {
 pub(super) struct NodeSlot {
     pub(super) id: Arc<str>,
     pub(super) kind: u32,
+    /// Its place in the order of ids.
+    pub(super) rank: u32,
     version: u64,
     created_at: Timestamp,
     recorded_at: Timestamp,
@@ -75,11 +79,17 @@ impl NodeSlot {
         Self {
             id,
             kind: kinds.number(node.kind.as_str()),
+            rank: UNRANKED,
             version: node.version,
             created_at: node.created_at,
             recorded_at: node.recorded_at,
             data: Data::of(&node.data),
         }
+    }
+
+    /// Its id. `None` cannot happen: it was a name.
+    pub(super) fn name(&self) -> Option<Name> {
+        Name::new(&*self.id).ok()
     }
 
     /// Whether its data passes.
@@ -90,7 +100,7 @@ impl NodeSlot {
     /// The node as the port shows it. `None` cannot happen: every text here was a name.
     pub(super) fn node(&self, kinds: &Names) -> Option<Node> {
         Some(Node {
-            id: Name::new(&*self.id).ok()?,
+            id: self.name()?,
             kind: Name::new(kinds.text(self.kind)).ok()?,
             data: self.data.value(),
             created_at: self.created_at,
@@ -173,9 +183,9 @@ impl EdgeSlot {
         };
         Some(Edge {
             id: self.id,
-            src: Name::new(&*src.id).ok()?,
+            src: src.name()?,
             relation: Name::new(relations.text(self.relation)).ok()?,
-            dst: Name::new(&*dst.id).ok()?,
+            dst: dst.name()?,
             weight: self.weight,
             valid_from: Timestamp::from_micros(self.from),
             valid_until: Timestamp::from_micros(self.until),
