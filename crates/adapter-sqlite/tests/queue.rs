@@ -11,8 +11,8 @@ use hexmem_adapter_sqlite::{Database, SqliteConfig};
 use hexmem_conformance::{Rig, manual_time, minimum};
 use hexmem_ports::rules::RetryPolicy;
 use hexmem_ports::{
-    CommandId, CommandQueue, Enqueued, ErrorKind, LeaseRequest, Limit, Name, NewCommand, QueueId,
-    Tenant, Ttl, WhenIdle,
+    Ack, CommandId, CommandQueue, CommandState, Enqueued, ErrorKind, Failure, LeaseRequest, Limit,
+    Name, NewCommand, QueueId, Tenant, Ttl, Verdict, WhenIdle,
 };
 use serde_json::Value;
 use sqlx::SqliteConnection;
@@ -193,4 +193,39 @@ async fn a_waiting_worker_looks_after_the_commit() {
     // The clock stands still: nothing but the wake-up ends the wait.
     let (leased, ()) = tokio::join!(store.lease(&q, request), push);
     assert_eq!(leased.unwrap().len(), 1);
+}
+
+/// Lists are written by one statement, through JSON.
+#[tokio::test]
+async fn a_list_keeps_what_single_steps_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let config = SqliteConfig::new(folder.path().join("a.db"));
+    let store = Database::open(config, clock.clone()).await.unwrap().queue();
+    let q = QueueId::new(Tenant(Name::new("t").unwrap()), Name::new("q").unwrap());
+    let request = LeaseRequest {
+        worker: Name::new("w\"\u{1f600}\n").unwrap(),
+        max: Limit::new(3).unwrap(),
+        visibility: Ttl::secs(60).unwrap(),
+        wait: Duration::ZERO,
+    };
+    let commands = vec![plain(1), plain(2), plain(3)];
+    store.enqueue(&q, commands, WhenIdle::Store, Vec::new()).await.unwrap();
+    for one in store.lease(&q, request.clone()).await.unwrap() {
+        let progress = serde_json::json!({ "text": "a \\ and \u{7f}", "n": i64::MAX });
+        store.progress(&q, &one.lease, progress).await.unwrap();
+        let failure = Failure { error: "\"'\u{1}\0 \u{20ac}".into(), verdict: Verdict::Retry };
+        store.fail(&q, &one.lease, failure).await.unwrap();
+    }
+    let before = store.view(&q, plain(2).id).await.unwrap().unwrap();
+    clock.advance(Duration::from_secs(3_600));
+    let leased = store.lease(&q, request).await.unwrap();
+    assert_eq!(leased.len(), 3);
+    let acks = leased.iter().map(|one| Ack { lease: one.lease, result: None }).collect();
+    let done = store.ack(&q, acks, Vec::new()).await.unwrap();
+    assert!(done.iter().all(Result::is_ok), "the leases were written: {done:?}");
+    let after = store.view(&q, plain(2).id).await.unwrap().unwrap();
+    assert!(before.last_error.is_some() && before.progress.is_some());
+    assert_eq!((after.last_error, after.progress), (before.last_error, before.progress));
+    assert_eq!((after.state, after.attempts), (CommandState::Completed, 2));
 }

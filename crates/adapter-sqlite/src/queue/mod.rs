@@ -9,6 +9,7 @@ mod steps;
 mod wait;
 mod wake;
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -86,20 +87,22 @@ impl SqliteQueue {
         let mut work = tx.work();
         let ids = leases.iter().map(|lease| lease.command);
         let mut commands = work.find_commands(found.queue, ids).await?;
+        let mut renewed = HashSet::new();
         for lease in leases {
             let answer = match commands.get_mut(&lease.command) {
                 None => refused(lease),
                 Some(filed) => {
                     let answer = filed.core.extend(lease, visibility, now);
                     if answer.is_ok() {
-                        work.file_command(found.queue, filed, filed.was_head()).await?;
+                        renewed.insert(lease.command);
                     }
                     answer
                 }
             };
             answers.push(answer);
         }
-        if answers.iter().any(Result::is_ok) {
+        work.file_commands(found.queue, &of(&commands, &renewed)).await?;
+        if !renewed.is_empty() {
             tx.commit().await?;
         }
         Ok(answers)
@@ -129,10 +132,14 @@ fn page<T>(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Pa
     Page { items, next }
 }
 
-/// Completes a command that was found, or was not; `false` for a repeat.
+/// Those of the commands whose ids are given.
+fn of<'a>(commands: &'a HashMap<CommandId, Filed>, ids: &HashSet<CommandId>) -> Vec<&'a Filed> {
+    ids.iter().filter_map(|id| commands.get(id)).collect()
+}
+
+/// Completes a command that was found, or was not; `false` for a repeat. The caller files it, the result is kept.
 async fn complete(
     work: &mut Work<'_>,
-    queue: i64,
     found: Option<&mut Filed>,
     ack: Ack,
 ) -> Result<Result<bool>> {
@@ -140,7 +147,6 @@ async fn complete(
     let Some(filed) = found else { return Ok(Err(stale("queue.ack", &ack.lease))) };
     match filed.core.complete(&ack.lease, now) {
         Ok(true) => {
-            work.file_command(queue, filed, filed.was_head()).await?;
             if let Some(result) = ack.result {
                 work.insert_result(filed.row, &result).await?;
             }
@@ -213,16 +219,21 @@ impl CommandQueue for SqliteQueue {
         let Some(found) = tx.work().find_queue(queue).await? else {
             return Ok(acks.iter().map(|ack| Err(stale("queue.ack", &ack.lease))).collect());
         };
-        let (mut answers, mut newly) = (Vec::with_capacity(acks.len()), false);
+        let mut answers = Vec::with_capacity(acks.len());
         let mut work = tx.work();
         let ids = acks.iter().map(|ack| ack.lease.command);
         let mut commands = work.find_commands(found.queue, ids).await?;
+        let mut completed = HashSet::new();
         for ack in acks {
-            let command = commands.get_mut(&ack.lease.command);
-            let answer = complete(&mut work, found.queue, command, ack).await?;
-            newly |= matches!(answer, Ok(true));
+            let id = ack.lease.command;
+            let answer = complete(&mut work, commands.get_mut(&id), ack).await?;
+            if matches!(answer, Ok(true)) {
+                completed.insert(id);
+            }
             answers.push(answer.map(|_| ()));
         }
+        let newly = !completed.is_empty();
+        work.file_commands(found.queue, &of(&commands, &completed)).await?;
         if newly {
             if answers.iter().all(Result::is_ok) {
                 tx.push_effects(&effects).await?;

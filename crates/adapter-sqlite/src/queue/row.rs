@@ -3,6 +3,7 @@
 use hexmem_ports::rules::{CommandCore, RetryPolicy, Settlement, Stage};
 use hexmem_ports::{
     CommandId, CommandState, Digest, LeaseToken, Name, Result, StoredCommand, Timestamp, Ttl,
+    to_hex,
 };
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite};
@@ -168,6 +169,32 @@ fn changing<'q>(
         .bind(micros(core.deleted_at)))
 }
 
+/// The row and what can change, in the order in which `update_many.sql` takes it.
+fn listed(filed: &Filed, stage: Stage) -> serde_json::Result<serde_json::Value> {
+    let core = &filed.core;
+    Ok(serde_json::json!([
+        filed.row,
+        stage.number(),
+        signed(core.sequence),
+        micros(core.due_at(stage)),
+        micros(core.free_at()),
+        signed(core.version),
+        core.modified_at.as_micros(),
+        core.ready_at.as_micros(),
+        micros(core.deadline),
+        core.attempts,
+        micros(core.leased_until),
+        core.worker.as_ref().map(Name::as_str),
+        core.lease.as_ref().map(|lease| to_hex(&lease_bytes(lease))),
+        serde_json::to_string(&core.settlement)?,
+        u8::from(core.cancel_requested),
+        core.progress.as_ref().map(ToString::to_string),
+        core.last_error,
+        micros(core.ended_at),
+        micros(core.deleted_at),
+    ]))
+}
+
 /// SHA-256 of a group's name, as the index has it.
 pub(super) fn group_hash(group: &Name) -> Vec<u8> {
     Digest::of(group.as_str().as_bytes()).0.to_vec()
@@ -186,13 +213,46 @@ impl Work<'_> {
         let query = sqlx::query(include_str!("../sql/queue/update.sql")).bind(filed.row);
         let query = changing(query, &filed.core, stage).map_err(|e| self.unwritable(e))?;
         query.execute(self.connection()).await.map_err(|e| self.error(e))?;
-        if let Some(group) = &filed.core.group
-            && filed.stage != Stage::Blocked
-            && !stage.is_unfinished()
-        {
-            self.advance_group(queue, group).await?;
+        self.follow(queue, filed, stage).await
+    }
+
+    /// Likewise for many, by one statement: a statement each is a turn of the connection's thread each.
+    pub(super) async fn file_commands(&mut self, queue: i64, many: &[&Filed]) -> Result<()> {
+        // SQLite ends a string of JSON at a NUL. Names have none, and what `fail` keeps has none.
+        let listable = many
+            .iter()
+            .all(|one| one.core.last_error.as_ref().is_none_or(|error| !error.contains('\0')));
+        if many.len() < 2 || !listable {
+            for filed in many {
+                self.file_command(queue, filed, filed.was_head()).await?;
+            }
+            return Ok(());
+        }
+        let now = self.now();
+        let mut rows = Vec::with_capacity(many.len());
+        for filed in many {
+            let row = listed(filed, filed.core.stage(filed.was_head(), now));
+            rows.push(row.map_err(|e| self.unwritable(e))?);
+        }
+        sqlx::query(include_str!("../sql/queue/update_many.sql"))
+            .bind(serde_json::Value::from(rows).to_string())
+            .execute(self.connection())
+            .await
+            .map_err(|e| self.error(e))?;
+        for filed in many {
+            self.follow(queue, filed, filed.core.stage(filed.was_head(), now)).await?;
         }
         Ok(())
+    }
+
+    /// When the head of a group ended, the next one takes its place.
+    async fn follow(&mut self, queue: i64, filed: &Filed, stage: Stage) -> Result<()> {
+        match &filed.core.group {
+            Some(group) if filed.was_head() && !stage.is_unfinished() => {
+                self.advance_group(queue, group).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes a new command with its payload; returns its row.

@@ -357,23 +357,25 @@ impl Work<'_> {
             .await
             .map_err(|e| self.error(e))?;
         let mut leased = Vec::with_capacity(rows.len());
+        let mut handed_out = Vec::with_capacity(rows.len());
         for row in &rows {
             let mut filed = Filed::read(row).map_err(|e| self.error(e))?;
             let (payload, headers) = body(row).map_err(|e| self.error(e))?;
             let secret = secret(self.operation())?;
             let lease = filed.core.hand_out(&request.worker, secret, request.visibility, now);
-            self.file_command(queue.queue, &filed, true).await?;
             leased.push(Leased {
                 id: filed.core.id,
                 lease,
                 attempt: lease.attempt,
                 payload,
                 headers,
-                group: filed.core.group,
+                group: filed.core.group.clone(),
                 deadline: filed.core.deadline,
                 leased_until: now.plus(request.visibility.get()),
             });
+            handed_out.push(filed);
         }
+        self.file_commands(queue.queue, &handed_out.iter().collect::<Vec<_>>()).await?;
         let taken = u64::try_from(leased.len()).unwrap_or(u64::MAX);
         let bucket = tokens.map(|tokens| tokens.take(taken));
         sqlx::query(include_str!("../sql/queue/saw_consumer.sql"))
