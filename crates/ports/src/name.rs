@@ -1,6 +1,7 @@
 //! Keys and names, and digests of them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -10,10 +11,11 @@ use crate::{Error, Result};
 /// The longest key or name, in bytes of UTF-8. The same everywhere.
 pub const NAME_LIMIT: usize = 1_024;
 
-/// A key or name: 1 to [`NAME_LIMIT`] bytes of UTF-8, any Unicode but NUL. Ordered bytewise.
+/// A key or name: 1 to [`NAME_LIMIT`] bytes of UTF-8, any Unicode but NUL. Ordered bytewise. Copies
+/// share the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// Checks the limits. `Invalid` names the limit that is broken.
@@ -32,12 +34,12 @@ impl Name {
             return Err(Error::invalid("name", "a key or name contains NUL; remove it")
                 .with("name", text.escape_debug()));
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 
     /// Of a text that was a name before.
     pub(crate) fn known(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(text.into())
     }
 
     /// The limits of [`Name::new`] on a borrowed text.
@@ -74,7 +76,7 @@ impl std::str::FromStr for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 
@@ -104,7 +106,7 @@ impl Prefix {
     /// A prefix of at most [`NAME_LIMIT`] bytes without NUL.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
-        if text.is_empty() { Ok(Self(text)) } else { Name::new(text).map(|n| Self(n.0)) }
+        if text.is_empty() { Ok(Self(text)) } else { Name::new(text).map(|n| Self(n.into())) }
     }
 
     /// The text.

@@ -157,21 +157,20 @@ impl Mirror {
     fn put_node(&mut self, node: &Node) {
         if let Some(index) = self.nodes.get(node.id.as_str()) {
             if let Some(slot) = self.graph.node_weight_mut(*index) {
-                let (id, rank) = (Arc::clone(&slot.id), slot.rank);
-                *slot = NodeSlot::of(node, id, &mut self.kinds);
+                let rank = slot.rank;
+                *slot = NodeSlot::of(node, &mut self.kinds);
                 slot.rank = rank;
             }
             return;
         }
-        let id: Arc<str> = node.id.as_str().into();
-        let slot = NodeSlot::of(node, Arc::clone(&id), &mut self.kinds);
+        let slot = NodeSlot::of(node, &mut self.kinds);
         self.unranked += 1;
         let index = self.graph.add_node(slot);
-        self.nodes.insert(Arc::clone(&id), index);
+        self.nodes.insert(node.id.clone(), index);
         let ready: Vec<_> = self
             .waiting
             .values()
-            .filter(|edge| edge.src.as_str() == &*id || edge.dst.as_str() == &*id)
+            .filter(|edge| edge.src == node.id || edge.dst == node.id)
             .map(|edge| edge.id)
             .collect();
         for id in ready {

@@ -33,7 +33,7 @@ pub struct Mirror {
     address: GraphId,
     revision: Revision,
     graph: StableDiGraph<NodeSlot, EdgeSlot>,
-    nodes: HashMap<Arc<str>, NodeIndex>,
+    nodes: HashMap<Name, NodeIndex>,
     edges: HashMap<EdgeId, EdgeIndex>,
     /// Edges seen before their ends, while pages and log are brought together.
     waiting: HashMap<EdgeId, Edge>,
@@ -98,11 +98,12 @@ impl Mirror {
         let mut stats = GraphStats::default();
         for slot in self.graph.node_weights() {
             stats.nodes += 1;
-            *stats.node_types.entry(self.kinds.text(slot.kind).to_owned()).or_default() += 1;
+            let kind = self.kinds.text(slot.kind).map_or("", Name::as_str).to_owned();
+            *stats.node_types.entry(kind).or_default() += 1;
         }
         for slot in self.graph.edge_weights().filter(|slot| slot.holds(at)) {
             stats.edges += 1;
-            let relation = self.relations.text(slot.relation).to_owned();
+            let relation = self.relations.text(slot.relation).map_or("", Name::as_str).to_owned();
             *stats.edge_types.entry(relation).or_default() += 1;
         }
         Ok(stats)

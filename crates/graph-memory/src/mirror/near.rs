@@ -39,10 +39,10 @@ impl Mirror {
             let edges = self.edges_among(scratch, &mut near, query.direction, &rule);
             let mut nodes = Vec::with_capacity(near.len());
             let on_page = scratch.found.iter().zip(&near).filter(|(_, near)| near.here);
-            nodes.extend(on_page.filter_map(|((_, index), near)| {
-                let node = self.graph.node_weight(*index)?.node(&self.kinds)?;
+            nodes.extend(on_page.filter_map(|(ranked, near)| {
+                let node = self.graph.node_weight(ranked.node())?.node(&self.kinds)?;
                 let via = near.step.and_then(|(edge, from)| {
-                    Some(Via { from: self.graph.node_weight(from)?.name()?, edge })
+                    Some(Via { from: self.graph.node_weight(from)?.id.clone(), edge })
                 });
                 Some(Reached { node, distance: near.distance, via })
             }));
@@ -61,7 +61,7 @@ impl Mirror {
             let mut reached = Vec::with_capacity(count);
             for (distance, layer) in (0..).zip(&scratch.layers) {
                 let on_page = scratch.found.get(layer.here.clone()).unwrap_or_default();
-                reached.extend(on_page.iter().map(|(_, index)| (self.id_of(*index), distance)));
+                reached.extend(on_page.iter().map(|near| (self.id_of(near.node()), distance)));
             }
             Ok(reached)
         })
@@ -94,14 +94,14 @@ impl Mirror {
             let end = scratch.found.len();
             let Some(layer) = scratch.found.get_mut(start..end) else { break };
             self.sort(layer, std::mem::take(&mut unranked));
-            let here = page.take(distance, layer.iter().map(|(_, index)| self.id_of(*index)));
+            let here = page.take(distance, layer.iter().map(|near| self.id_of(near.node())));
             let here = start + here.start..start + here.end;
             scratch.layers.push(Layer { nodes: start..end, here });
             if page.is_full() || start == end || distance == query.hops {
                 break;
             }
             for place in start..end {
-                let Some((_, index)) = scratch.found.get(place).copied() else { break };
+                let Some(index) = scratch.found.get(place).map(|near| near.node()) else { break };
                 for way in ways(query.direction) {
                     for edge in self.graph.edges_directed(index, *way) {
                         let there =
@@ -130,8 +130,9 @@ impl Mirror {
         rule: &Follow,
     ) -> Vec<Edge> {
         let mut among: Vec<(EdgeId, EdgeIndex)> = Vec::with_capacity(near.len());
-        for (from, (_, index)) in scratch.found.iter().enumerate().take(near.len()) {
-            for edge in self.graph.edges_directed(*index, Way::Outgoing) {
+        for (from, ranked) in scratch.found.iter().enumerate().take(near.len()) {
+            let index = ranked.node();
+            for edge in self.graph.edges_directed(index, Way::Outgoing) {
                 // Nodes after the end of the page have a place, but are not near.
                 let Some(to) = scratch.place(edge.target()) else { continue };
                 let (Some(src), Some(dst)) = (near.get(from), near.get(to)) else { continue };
@@ -143,7 +144,7 @@ impl Mirror {
                 let id = edge.weight().id;
                 among.push((id, edge.id()));
                 if direction != Direction::In && ahead {
-                    near[to].lead(id, *index);
+                    near[to].lead(id, index);
                 }
                 if direction != Direction::Out && back {
                     near[from].lead(id, edge.target());

@@ -10,6 +10,21 @@ pub(super) const UNRANKED: u32 = u32::MAX;
 /// Ranks are given anew when more than one node in so many has none, and more than this many.
 const SHARE: usize = 8;
 
+/// A node and its rank in one number, which sorts faster than a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ranked(u64);
+
+impl Ranked {
+    pub(super) fn new(rank: u32, node: NodeIndex) -> Self {
+        let number = u32::try_from(node.index()).unwrap_or(u32::MAX);
+        Self(u64::from(rank) << 32 | u64::from(number))
+    }
+
+    pub(super) fn node(self) -> NodeIndex {
+        NodeIndex::from(u32::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(u32::MAX))
+    }
+}
+
 impl Mirror {
     /// Gives ranks anew if many nodes have none.
     pub(super) fn rank_if_many(&mut self) {
@@ -33,11 +48,11 @@ impl Mirror {
     }
 
     /// Sorts nodes by id; `mixed` when some have no rank.
-    pub(super) fn sort(&self, nodes: &mut [(u32, NodeIndex)], mixed: bool) {
+    pub(super) fn sort(&self, nodes: &mut [Ranked], mixed: bool) {
         if mixed {
-            nodes.sort_unstable_by(|(_, a), (_, b)| self.id_of(*a).cmp(self.id_of(*b)));
+            nodes.sort_unstable_by(|a, b| self.id_of(a.node()).cmp(self.id_of(b.node())));
         } else {
-            nodes.sort_unstable_by_key(|(rank, _)| *rank);
+            nodes.sort_unstable();
         }
     }
 }

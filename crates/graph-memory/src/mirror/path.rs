@@ -36,12 +36,13 @@ impl Mirror {
     }
 
     fn shown(&self, nodes: &[u32], edges: &[EdgeId], cost: Option<f64>) -> Result<Path> {
-        let nodes = nodes.iter().map(|node| Name::new(self.id_of(index(*node))));
+        let slots = nodes.iter().filter_map(|node| self.graph.node_weight(index(*node)));
+        let nodes = slots.map(|slot| slot.id.clone()).collect();
         let edges: Option<Vec<Edge>> = edges.iter().map(|id| self.edge(*id)).collect();
         let edges =
             edges.ok_or_else(|| Error::corrupt("graph.path", "an edge on the way is not there"))?;
         let cost = cost.unwrap_or(edges.len() as f64);
-        Ok(Path { nodes: nodes.collect::<Result<_>>()?, edges, cost })
+        Ok(Path { nodes, edges, cost })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Projections of a loaded graph.
 
-use hexmem_ports::{Name, Result};
+use hexmem_ports::Result;
 use petgraph::visit::{EdgeRef, IntoEdgeReferences, NodeIndexable};
 
 use super::Mirror;
@@ -20,7 +20,7 @@ impl Mirror {
             let Some(slot) = self.graph.node_weight(index) else { continue };
             if enter.admits(slot) {
                 places[index.index()] = u32::try_from(ids.len()).ok();
-                ids.push(Name::new(self.id_of(index))?);
+                ids.push(slot.id.clone());
             }
         }
         let links = self.graph.edge_references().filter_map(|edge| {

@@ -86,6 +86,6 @@ impl Mirror {
     }
 
     pub(super) fn id_of(&self, index: NodeIndex) -> &str {
-        self.graph.node_weight(index).map_or("", |slot| &slot.id)
+        self.graph.node_weight(index).map_or("", |slot| slot.id.as_str())
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use petgraph::stable_graph::NodeIndex;
 
+use super::order::Ranked;
+
 /// How many are kept: more searches at once than this make their own.
 const KEPT: usize = 16;
 
@@ -13,8 +15,8 @@ const KEPT: usize = 16;
 pub(super) struct Scratch {
     /// By the node's number: 1 and its place in `found`, 0 when it was not met.
     marks: Vec<u32>,
-    /// The nodes met, each with its rank.
-    pub(super) found: Vec<(u32, NodeIndex)>,
+    /// The nodes met.
+    pub(super) found: Vec<Ranked>,
     /// One for each distance from 0 on.
     pub(super) layers: Vec<Layer>,
 }
@@ -37,14 +39,14 @@ impl Scratch {
     pub(super) fn meet(&mut self, rank: u32, node: NodeIndex) {
         if let Some(mark) = self.marks.get_mut(node.index()) {
             *mark = u32::MAX;
-            self.found.push((rank, node));
+            self.found.push(Ranked::new(rank, node));
         }
     }
 
     /// Lets [`place`](Self::place) answer: after `found` is in its last order.
     pub(super) fn number(&mut self) {
-        for (mark, (_, node)) in (1..).zip(&self.found) {
-            if let Some(place) = self.marks.get_mut(node.index()) {
+        for (mark, ranked) in (1..).zip(&self.found) {
+            if let Some(place) = self.marks.get_mut(ranked.node().index()) {
                 *place = mark;
             }
         }
@@ -72,8 +74,8 @@ impl Pool {
         let answer = search(&mut scratch);
         let Scratch { marks, found, layers } = &mut scratch;
         layers.clear();
-        for (_, node) in found.drain(..) {
-            if let Some(mark) = marks.get_mut(node.index()) {
+        for ranked in found.drain(..) {
+            if let Some(mark) = marks.get_mut(ranked.node().index()) {
                 *mark = 0;
             }
         }

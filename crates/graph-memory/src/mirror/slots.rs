@@ -1,7 +1,6 @@
 //! How nodes and edges lie in memory: what searches touch inline, the rest behind a pointer, names once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use hexmem_ports::{Edge, EdgeId, Filter, Name, Node, Timestamp};
 use serde_json::{Map, Value};
@@ -11,20 +10,19 @@ use super::order::UNRANKED;
 /// Texts that many elements share, by number.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    texts: Vec<Arc<str>>,
-    numbers: HashMap<Arc<str>, u32>,
+    texts: Vec<Name>,
+    numbers: HashMap<Name, u32>,
 }
 
 impl Names {
     /// The number of `text`, a new one where it is new. Beyond 2^32 different texts, the last number.
-    pub(super) fn number(&mut self, text: &str) -> u32 {
+    pub(super) fn number(&mut self, text: &Name) -> u32 {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
         let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        let text: Arc<str> = text.into();
-        self.texts.push(Arc::clone(&text));
-        self.numbers.insert(text, number);
+        self.texts.push(text.clone());
+        self.numbers.insert(text.clone(), number);
         number
     }
 
@@ -33,15 +31,16 @@ impl Names {
         self.numbers.get(text).copied()
     }
 
-    pub(super) fn text(&self, number: u32) -> &str {
-        usize::try_from(number).ok().and_then(|i| self.texts.get(i)).map_or("", |text| text)
+    /// The text of a number that was given out.
+    pub(super) fn text(&self, number: u32) -> Option<&Name> {
+        usize::try_from(number).ok().and_then(|i| self.texts.get(i))
     }
 }
 
 /// A node.
 #[derive(Debug)]
 pub(super) struct NodeSlot {
-    pub(super) id: Arc<str>,
+    pub(super) id: Name,
     pub(super) kind: u32,
     /// Its place in the order of ids.
     pub(super) rank: u32,
@@ -75,10 +74,10 @@ impl Data {
 }
 
 impl NodeSlot {
-    pub(super) fn of(node: &Node, id: Arc<str>, kinds: &mut Names) -> Self {
+    pub(super) fn of(node: &Node, kinds: &mut Names) -> Self {
         Self {
-            id,
-            kind: kinds.number(node.kind.as_str()),
+            id: node.id.clone(),
+            kind: kinds.number(&node.kind),
             rank: UNRANKED,
             version: node.version,
             created_at: node.created_at,
@@ -87,21 +86,16 @@ impl NodeSlot {
         }
     }
 
-    /// Its id. `None` cannot happen: it was a name.
-    pub(super) fn name(&self) -> Option<Name> {
-        Name::new(&*self.id).ok()
-    }
-
     /// Whether its data passes.
     pub(super) fn passes(&self, filter: &Filter) -> bool {
         filter.matches(&self.data.value())
     }
 
-    /// The node as the port shows it. `None` cannot happen: every text here was a name.
+    /// The node as the port shows it. `None` cannot happen: its numbers were given out.
     pub(super) fn node(&self, kinds: &Names) -> Option<Node> {
         Some(Node {
-            id: self.name()?,
-            kind: Name::new(kinds.text(self.kind)).ok()?,
+            id: self.id.clone(),
+            kind: kinds.text(self.kind)?.clone(),
             data: self.data.value(),
             created_at: self.created_at,
             recorded_at: self.recorded_at,
@@ -142,7 +136,7 @@ impl EdgeSlot {
         let cold = Cold { source, data: Data::of(&edge.data) };
         Self {
             id: edge.id,
-            relation: relations.number(edge.relation.as_str()),
+            relation: relations.number(&edge.relation),
             weight: edge.weight,
             from: edge.valid_from.map_or(OPEN_START, Timestamp::as_micros),
             until: edge.valid_until.map_or(OPEN_END, Timestamp::as_micros),
@@ -172,7 +166,7 @@ impl EdgeSlot {
         }
     }
 
-    /// The edge as the port shows it. `None` cannot happen: every text here was a name.
+    /// The edge as the port shows it. `None` cannot happen: its numbers were given out.
     pub(super) fn edge(&self, src: &NodeSlot, dst: &NodeSlot, relations: &Names) -> Option<Edge> {
         let (source, data) = match self.cold.as_deref() {
             Some(cold) => {
@@ -183,9 +177,9 @@ impl EdgeSlot {
         };
         Some(Edge {
             id: self.id,
-            src: src.name()?,
-            relation: Name::new(relations.text(self.relation)).ok()?,
-            dst: dst.name()?,
+            src: src.id.clone(),
+            relation: relations.text(self.relation)?.clone(),
+            dst: dst.id.clone(),
             weight: self.weight,
             valid_from: Timestamp::from_micros(self.from),
             valid_until: Timestamp::from_micros(self.until),

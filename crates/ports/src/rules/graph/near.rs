@@ -49,7 +49,7 @@ impl NearPage {
     pub fn take<'a>(
         &mut self,
         distance: u32,
-        ids: impl ExactSizeIterator<Item = &'a str> + Clone,
+        mut ids: impl ExactSizeIterator<Item = &'a str> + Clone,
     ) -> std::ops::Range<usize> {
         let count = ids.len();
         let before = match &self.after {
@@ -62,7 +62,10 @@ impl NearPage {
         let end = count.min(before.saturating_add(self.room));
         self.full = end < count;
         self.room -= end - before;
-        if let Some(id) = ids.take(end).skip(before).last()
+        // While there is room the page does not end here.
+        if self.room == 0
+            && before < end
+            && let Some(id) = ids.nth(end - 1)
             && let Ok(id) = Name::new(id)
         {
             self.last = Some((distance, id));
