@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hexmem_ports::Ttl;
+use hexmem_ports::{Limit, Ttl};
 use serde_json::Value;
 
 /// A span like `500ms`, `30s`, `5m`, `8h` or `7d`.
@@ -21,6 +21,12 @@ pub(crate) fn ttl(text: &str) -> Result<Ttl, String> {
     };
     let span = Duration::from_millis(number.saturating_mul(millis));
     Ttl::new(span).map_err(|error| error.message().to_owned())
+}
+
+/// How many at most: 1 to 10,000.
+pub(crate) fn limit(text: &str) -> Result<Limit, String> {
+    let number: u32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Limit::new(number).map_err(|error| error.message().to_owned())
 }
 
 /// JSON. Left to itself, clap would take any text as a JSON string.

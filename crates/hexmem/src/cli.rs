@@ -15,22 +15,34 @@ use crate::commands::Command;
 #[command(name = "hexmem", version, propagate_version = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// Configuration file in TOML [default: hexmem.toml where it exists]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Data folder [default: .hexmem]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print one JSON document on stdout; everything else goes to stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of every command")]
     pub(crate) json: bool,
     /// The tenant
-    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        value_name = "NAME",
+        default_value = "default"
+    )]
     pub(crate) tenant: Name,
     /// The user
-    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        value_name = "NAME",
+        default_value = "default"
+    )]
     pub(crate) user: Name,
     /// The agent, where a memory is one agent's own
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = "Options of every command", value_name = "NAME")]
     pub(crate) agent: Option<Name>,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -54,6 +54,37 @@ pub(crate) fn remark(what: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", shown(what));
 }
 
+/// A message whose long lines lack their middle, where it has any: one that quotes a megabyte says nothing.
+pub(crate) fn without_long_lines(text: &str) -> Option<String> {
+    const LONGEST: usize = 1_000;
+    const KEPT: usize = 200;
+    let long = |line: &str| line.chars().count() > LONGEST;
+    if !text.lines().any(long) {
+        return None;
+    }
+    let cut = text.lines().map(|line| {
+        if !long(line) {
+            return line.to_owned();
+        }
+        let start: String = line.chars().take(KEPT).collect();
+        let end: String = line.chars().skip(line.chars().count() - KEPT).collect();
+        format!("{start} ... {} in all ... {end}", counted(line.len(), "byte"))
+    });
+    Some(cut.collect::<Vec<_>>().join("\n"))
+}
+
+/// A number of things: `1 edge`, `2 edges`, `0 communities`.
+pub(crate) fn counted(count: impl std::fmt::Display, thing: &str) -> String {
+    let count = count.to_string();
+    if count == "1" {
+        return format!("1 {thing}");
+    }
+    match thing.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {thing}s"),
+    }
+}
+
 /// The progress of long work.
 #[derive(Debug)]
 pub(crate) struct Progress(ProgressBar);
@@ -109,6 +140,24 @@ pub(crate) fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn things_are_counted() {
+        let counted = |count: u64, thing| super::counted(count, thing);
+        assert_eq!(counted(0, "edge"), "0 edges");
+        assert_eq!(counted(1, "community"), "1 community");
+        assert_eq!(counted(2, "community"), "2 communities");
+    }
+
+    #[test]
+    fn a_long_line_lacks_its_middle() {
+        assert_eq!(super::without_long_lines("short\nlines\n"), None);
+        let text = format!("invalid {} wrong\nsee --help", "\u{e9}".repeat(100_000));
+        let cut = super::without_long_lines(&text).unwrap_or_default();
+        assert!(cut.chars().count() < 600);
+        assert!(cut.starts_with("invalid ") && cut.ends_with(" wrong\nsee --help"), "{cut}");
+        assert!(cut.contains("200014 bytes in all"), "{cut}");
+    }
+
     #[test]
     fn control_characters_are_shown_and_do_nothing() {
         assert_eq!(super::shown("a\u{1b}]0;x\u{7}\tb\n"), "a\\u{1b}]0;x\\u{7}\tb\n");

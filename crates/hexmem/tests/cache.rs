@@ -75,6 +75,47 @@ fn an_answer_is_put_found_counted_and_ended() {
 }
 
 #[test]
+fn lookups_count_for_the_model_and_save_its_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let ask = ["--model", "m1", "What is a lease?"];
+    let cost = ["--input-tokens", "412", "--output-tokens", "5", "--cost", "1300000"];
+    let put = [&["put", "--answer", "A right.", "--tag", "book"], &ask[..], &cost[..]].concat();
+    let fingerprint = document(at, &put)["fingerprint"].as_str().unwrap().to_owned();
+    let got = document(at, &[&["get"], &ask[..]].concat());
+    assert_eq!(got["usage"]["input_tokens"], 412, "{got}");
+    failed(at, &["get", "--model", "m2", "What is a lease?"], 1);
+    // A fingerprint does not tell the model: that counts for the namespace alone.
+    document(at, &["get", "--fingerprint", &fingerprint]);
+
+    let stats = document(at, &["stats", "--by", "model"]);
+    assert_eq!((&stats["hits"], &stats["misses"]), (&2.into(), &1.into()), "{stats}");
+    assert_eq!(
+        (&stats["input_tokens_saved"], &stats["output_tokens_saved"]),
+        (&824.into(), &10.into())
+    );
+    let of = |stats: &Value, key: &str, name: &str| {
+        let named = stats[key].as_array().unwrap().iter();
+        named.clone().find(|named| named["name"] == name).cloned().unwrap_or_default()
+    };
+    let m1 = of(&stats, "models", "m1");
+    assert_eq!((&m1["hits"], &m1["misses"]), (&1.into(), &0.into()), "{m1}");
+    assert_eq!((&m1["cost_saved"], &m1["entries"]), (&1_300_000.into(), &1.into()), "{m1}");
+    assert_eq!(of(&stats, "models", "m2")["misses"], 1);
+    let tags = document(at, &["stats", "--by", "tag"]);
+    assert_eq!(of(&tags, "tags", "book")["entries"], 1, "{tags}");
+    assert!(tags.get("models").is_none());
+    let text = hexmem(at, &["stats"], b"").stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains(
+            "m1: 1 of 1 answered, saved 412 + 5 tokens, cost 1.300000; 1 answer of 8 bytes"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn wrong_words_are_refused_and_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -84,7 +125,10 @@ fn wrong_words_are_refused_and_say_what_to_do() {
     failed(at, &["get", "--fingerprint", "12"], 2);
     failed(at, &["put", "--model", "m", "q", "--answer", "a", "--ttl", "0s"], 2);
     failed(at, &["put", "--model", "m", "q", "--answer", "a", "--parameter", "top_p"], 2);
-    assert!(failed(at, &["get"], 1).contains("--question"));
+    assert!(failed(at, &["get"], 2).contains("--question"));
+    assert!(failed(at, &["put"], 2).contains("--question"));
+    failed(at, &["put", "--model", "m", "q", "--answer", "a", "--input-tokens", "-1"], 2);
+    failed(at, &["stats", "--by", "user"], 2);
     std::fs::write(at.join("q.json"), "{\"model\": \"m\", \"typo\": 1}").unwrap();
     let said = failed(at, &["get", "--question", "q.json"], 1);
     assert!(said.contains("typo") && said.contains("q.json"), "{said}");

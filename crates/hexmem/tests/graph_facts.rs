@@ -131,7 +131,10 @@ fn bad_input_is_named() {
         (&["neighbors", "ada", "--where", r#"{"feld": 1}"#], 2, "unknown key"),
         (&["neighbors", "ada", "--as-of", "yesterday"], 2, "RFC 3339"),
         (&["neighbors", "ada", "--cursor", "x"], 1, "cursor"),
-        (&["neighbors", "ada", "--hops", "33"], 1, "32"),
+        (&["neighbors", "ada", "--hops", "33"], 2, "32"),
+        (&["neighbors", "ada", "--limit", "0"], 2, "1 to 10000"),
+        (&["contradictions", "--limit", "10001"], 2, "1 to 10000"),
+        (&["path", "ada", "paris", "--paths", "0"], 2, "1 to 10000"),
         (&["neighbors", "adb"], 1, "`ada`"),
         (&["add-edge", "ada", "r", "paris", "--weight", "inf"], 2, "not a finite number"),
         (
@@ -145,14 +148,15 @@ fn bad_input_is_named() {
                 "--valid-until",
                 "2020-01-01",
             ],
-            1,
+            2,
             "end before it begins",
         ),
         (&["add-node", "x", "--type", "alien", "--profile", "kagura"], 1, "closed vocabulary"),
         (&["add-edge", "ada", "works_at", "paris", "--profile", "kagura"], 1, "works_on"),
         (&["add-node", "x", "--type", "t", "--profile", "strict"], 2, "kagura"),
-        (&["remove", "ada", "lives_in"], 1, "SRC RELATION DST"),
-        (&["invalidate", "ada"], 1, "three words"),
+        (&["remove", "ada", "lives_in"], 2, "SRC RELATION DST"),
+        (&["invalidate", "ada", "lives_in"], 2, "SRC RELATION DST"),
+        (&["invalidate", "ada"], 2, "three words"),
         (&["invalidate", "ada", "lives_in", "paris", "--at", "1800-01-01"], 1, "remove it"),
         (&["history", "ada", "lives_in", "rome"], 1, "there never was"),
         (&["forget", "city", "paris"], 2, "possible values"),
@@ -167,6 +171,40 @@ fn bad_input_is_named() {
     let history = folder.json(&["history", "ada", "r", "paris"]);
     assert_eq!(history["versions"][0]["edge"]["valid_from"], "2020-01-01T10:00:00.000000Z");
     assert!(folder.text(&["add-edge", "--help"]).contains("UTC"));
+}
+
+#[test]
+fn one_is_not_many() {
+    let folder = Folder::new();
+    for id in ["a", "b"] {
+        folder.text(&["add-node", id, "--type", "t"]);
+    }
+    folder.text(&["add-edge", "a", "knows", "b"]);
+    for (arguments, says) in [
+        (&["stats"][..], "2 nodes, 1 edge (1 hold now)"),
+        (&["path", "a", "b"], "1 edge, cost 1"),
+        (&["components"], "1 component of 2 nodes"),
+        (&["communities"], "1 community of 2 nodes"),
+        (&["contradictions"], "0 contradictions"),
+        (&["view", "a.html"], "drew 2 nodes and 1 edge"),
+        (&["export", "a.jsonl"], "exported 2 nodes and 1 edge"),
+        (&["import", "a.jsonl"], "imported 2 nodes and 1 edge"),
+        (&["invalidate", "a", "knows", "b"], "1 edge ends at"),
+        (&["remove", "a", "knows", "b"], "removed 0 nodes and 1 edge;"),
+        (&["remove", "a"], "removed 1 node and 0 edges;"),
+        (&["forget", "source", "nobody"], "forgot 0 edges and 0 nodes"),
+    ] {
+        let text = folder.text(arguments);
+        assert!(text.contains(says), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_wrong_word_of_a_hundred_kilobytes_is_not_quoted_whole() {
+    let folder = Folder::new();
+    let long = "x".repeat(100_000);
+    let text = folder.fails(&["add-node", &long, "--type", "t"], 2);
+    assert!(text.len() < 1_000 && text.contains("for '<ID>'"), "{text}");
 }
 
 #[test]

@@ -48,6 +48,44 @@ fn text<'a>(document: &'a Value, field: &str) -> &'a str {
 }
 
 #[test]
+fn a_program_that_is_not_there_costs_no_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    document(at, &["queue", "push", "jobs", "one"]);
+    for program in ["no-such-program", "./no-such-program", "/no/such/program"] {
+        let said = failed(at, &["work", "jobs", "--until-empty", "--", program], 1);
+        assert!(said.contains("no program") && said.contains(program), "{said}");
+    }
+    assert_eq!(document(at, &["queue", "stats", "jobs"])["ready"], 1);
+    assert_eq!(document(at, &["queue", "lease", "jobs"])[0]["attempt"], 1);
+}
+
+#[test]
+fn a_lease_that_is_over_or_anothers_settles_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    document(at, &["queue", "push", "jobs", "one"]);
+    let lease = document(at, &["queue", "lease", "jobs"])[0]["lease"].as_str().unwrap().to_owned();
+    let (start, last) = lease.split_at(lease.len() - 1);
+    let forged = format!("{start}{}", if last == "0" { "1" } else { "0" });
+    for (queue, lease) in [("jobs", &forged), ("other", &lease)] {
+        let said = failed(at, &["queue", "ack", queue, lease], 1);
+        assert!(said.contains("the lease"), "{said}");
+    }
+    document(at, &["queue", "release", "jobs", &lease]);
+    failed(at, &["queue", "ack", "jobs", &lease], 1);
+    for wrong in [
+        &["queue", "push", "jobs", "x", "--priority", "99999"][..],
+        &["queue", "push", "jobs", "x", "--max-attempts", "0"],
+        &["queue", "limits", "jobs", "--rate", "0/1s"],
+        &["queue", "limits", "jobs", "--max-in-flight", "0"],
+        &["queue", "lease", "jobs", "-n", "0"],
+    ] {
+        failed(at, wrong, 2);
+    }
+}
+
+#[test]
 fn a_command_is_pushed_leased_and_completed() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

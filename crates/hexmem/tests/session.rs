@@ -126,6 +126,7 @@ fn wrong_usage_says_so_and_changes_nothing() {
     failed(at, &["create", "--idle", "soon"], 2);
     failed(at, &["create", "--value", "{"], 2);
     failed(at, &["create", "--max", "0"], 2);
+    failed(at, &["list", "--limit", "0"], 2);
     failed(at, &["revoke"], 2);
     failed(at, &["list", "--cluster", "a", "--correlation", "b"], 2);
     let long = "x".repeat(100_000);

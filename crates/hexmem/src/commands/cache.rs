@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::Outcome;
 use crate::arguments::ttl;
 use crate::context::Context;
-use crate::output::remark;
+use crate::output::{counted, remark};
 
 /// The largest question and the largest answer read from a file or from stdin.
 const INPUT_LIMIT: u64 = 64 * 1024 * 1024;
@@ -163,7 +163,13 @@ fn parameter(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
+const NO_QUESTION: &str = "no question; give --model and its text, or --question FILE";
+
 impl Asked {
+    fn is_nothing(&self) -> bool {
+        self.question.is_none() && self.text.is_none()
+    }
+
     fn read(self) -> Result<Question> {
         let wrong = |what| Error::invalid("cache", what);
         if let Some(file) = self.question {
@@ -176,7 +182,7 @@ impl Asked {
             });
         }
         let (Some(text), Some(model)) = (self.text, self.model) else {
-            return Err(wrong("no question; give --model and its text, or --question FILE".into()));
+            return Err(wrong(NO_QUESTION.into()));
         };
         let mut question = Question::new(self.provider, model).message("user", text);
         question.system = self.system.map_or(Value::Null, Value::from);
@@ -239,6 +245,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
             output_tokens,
             cost,
         } => {
+            if asked.is_nothing() {
+                return Ok(Outcome::wrong_usage(NO_QUESTION));
+            }
             // One answer needs no jitter: it ends when its owner said.
             let policy = Policy { stale, jitter_percent: 0, ..Policy::new(ttl)? };
             let from_stdin = asked.question.as_deref() == Some(Path::new("-"));
@@ -270,8 +279,7 @@ async fn invalidate(context: &Context, place: Place, target: Target) -> Result<O
         Target { .. } => cache.invalidate_all().await?,
     };
     context.emit(&json!({ "ended": ended }), || match ended {
-        Some(1) => "1 answer ended".into(),
-        Some(count) => format!("{count} answers ended"),
+        Some(count) => format!("{} ended", counted(count, "answer")),
         None => "done; this store does not count what ended".into(),
     })?;
     Ok(Outcome::Done)
@@ -305,12 +313,18 @@ async fn get(
     asked: Asked,
     fingerprint: Option<Digest>,
 ) -> Result<Outcome> {
+    if fingerprint.is_none() && asked.is_nothing() {
+        return Ok(Outcome::wrong_usage(NO_QUESTION));
+    }
     let cache = service(context, place, any_policy()?).await?;
-    let fingerprint = match fingerprint {
-        Some(fingerprint) => fingerprint,
-        None => cache.key(&asked.read()?)?.fingerprint,
+    let (fingerprint, found) = match fingerprint {
+        Some(fingerprint) => (fingerprint, cache.get_by_fingerprint(fingerprint).await?),
+        None => {
+            // By the question, so that it counts for the model too.
+            let question = asked.read()?;
+            (cache.key(&question)?.fingerprint, cache.get(&question).await?)
+        }
     };
-    let found = cache.get_by_fingerprint(fingerprint).await?;
     cache.flush().await?;
     let Some(Cached { answer, stored_at, stale }) = found else {
         let missing = Found {
@@ -376,6 +390,6 @@ async fn sweep(context: &Context) -> Result<Outcome> {
         }
     }
     drop(progress);
-    context.emit(&json!({ "freed": freed }), || format!("{freed} answers freed"))?;
+    context.emit(&json!({ "freed": freed }), || format!("{} freed", counted(freed, "answer")))?;
     Ok(Outcome::Done)
 }

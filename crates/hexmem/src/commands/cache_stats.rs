@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Outcome;
 use super::cache::By;
 use crate::context::Context;
+use crate::output::counted;
 
 /// Names printed for people; the document has all.
 const SHOWN: usize = 20;
@@ -76,7 +77,8 @@ fn text(stats: &CacheStats, key: &str, named: &[TagStats]) -> String {
         }
     }
     let about = if stats.exact { "" } else { "about " };
-    lines.push(format!("answers  {about}{} of {about}{} bytes", stats.entries, stats.bytes));
+    let bytes = counted(stats.bytes, "byte");
+    lines.push(format!("answers  {about}{} of {about}{bytes}", stats.entries));
     lines.push(format!("saved    {}", saved(counts)));
     if !named.is_empty() {
         lines.push(format!("{key}:"));
@@ -88,12 +90,12 @@ fn text(stats: &CacheStats, key: &str, named: &[TagStats]) -> String {
             .map_or("(others)".into(), |n| n.as_str().escape_debug().to_string());
         let counts = &named.stats.counts;
         lines.push(format!(
-            "  {name}: {} of {} answered, saved {}; {} answers of {} bytes",
+            "  {name}: {} of {} answered, saved {}; {} of {}",
             counts.answered(),
             asked(counts),
             saved(counts),
-            named.stats.entries,
-            named.stats.bytes
+            counted(named.stats.entries, "answer"),
+            counted(named.stats.bytes, "byte")
         ));
     }
     if named.len() > SHOWN {

@@ -17,6 +17,7 @@ use hexmem_ports::Result;
 
 use crate::cli::Cli;
 use crate::context::Context;
+use crate::output;
 use crate::quickstart;
 
 /// How a command ended.
@@ -26,6 +27,16 @@ pub(crate) enum Outcome {
     Done,
     /// It ran, and what it was asked to do did not succeed (already said on stderr).
     Failed,
+    /// The arguments do not go together (already said on stderr).
+    WrongUsage,
+}
+
+impl Outcome {
+    /// Says on stderr what is wrong with the arguments.
+    pub(crate) fn wrong_usage(what: &str) -> Self {
+        output::complain(what, &["see --help".to_owned()]);
+        Self::WrongUsage
+    }
 }
 
 impl From<Outcome> for ExitCode {
@@ -33,6 +44,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Done => Self::SUCCESS,
             Outcome::Failed => Self::from(1),
+            Outcome::WrongUsage => Self::from(2),
         }
     }
 }

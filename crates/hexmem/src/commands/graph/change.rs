@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{GraphArg, Meant, Target, finite, json_object};
 use crate::commands::Outcome;
 use crate::context::Context;
+use crate::output::counted;
 
 #[derive(Debug, Args)]
 pub(crate) struct AddNode {
@@ -105,6 +106,14 @@ pub(crate) async fn add_node(context: &Context, args: AddNode) -> Result<Outcome
 pub(crate) async fn add_edge(context: &Context, args: AddEdge) -> Result<Outcome> {
     let functional = args.functional.then_some(args.relation.as_str());
     let vocabulary = args.profile.functional(functional);
+    if let (Some(from), Some(until)) = (args.valid_from, args.valid_until)
+        && until < from
+    {
+        let what = format!(
+            "the fact would end before it begins: --valid-from {from} --valid-until {until}"
+        );
+        return Ok(Outcome::wrong_usage(&what));
+    }
     let memory = args.graph.open(context).await?.with_vocabulary(vocabulary);
     let mut fact = Fact::new(args.src.as_str(), args.relation.as_str(), args.dst.as_str())?
         .weight(args.weight)
@@ -136,19 +145,18 @@ pub(crate) async fn add_edge(context: &Context, args: AddEdge) -> Result<Outcome
             args.src, args.relation, args.dst, stated.edge
         );
         if !stated.displaced.is_empty() {
-            text.push_str(&format!("; it ended {} other values", stated.displaced.len()));
+            text.push_str(&format!(
+                "; it ended {}",
+                counted(stated.displaced.len(), "other value")
+            ));
         }
         text
     })?;
     Ok(Outcome::Done)
 }
 
-fn two_words(operation: &'static str) -> Error {
-    Error::invalid(
-        operation,
-        "two words name no fact; write SRC RELATION DST, or one word for a node",
-    )
-}
+/// Two words are a fact without its end.
+const TWO_WORDS: &str = "two words name no fact; write SRC RELATION DST";
 
 /// Says how to add the node that an edge wants.
 fn missing_end(error: Error, graph: &Name) -> Error {
@@ -160,8 +168,12 @@ fn missing_end(error: Error, graph: &Name) -> Error {
 }
 
 pub(crate) async fn remove(context: &Context, args: Remove) -> Result<Outcome> {
+    let meant = args.target.meant()?;
+    if let Meant::Values(_) = meant {
+        return Ok(Outcome::wrong_usage(&format!("{TWO_WORDS}, or one word for a node")));
+    }
     let memory = args.graph.open_existing(context, "graph.remove").await?;
-    let removed = match args.target.meant()? {
+    let removed = match meant {
         Meant::Node(id) => {
             let removed = memory.remove_node(&id).await?;
             if removed.nodes == 0 {
@@ -169,8 +181,7 @@ pub(crate) async fn remove(context: &Context, args: Remove) -> Result<Outcome> {
             }
             removed
         }
-        Meant::Values(_) => return Err(two_words("graph.remove")),
-        Meant::Fact(which) => {
+        Meant::Fact(which) | Meant::Values(which) => {
             let removed = memory.remove_edges(&which).await?;
             if removed.edges == 0 {
                 return Err(Error::new(
@@ -184,28 +195,31 @@ pub(crate) async fn remove(context: &Context, args: Remove) -> Result<Outcome> {
         }
     };
     context.emit(&json!({ "nodes": removed.nodes, "edges": removed.edges }), || {
-        format!("removed {} nodes and {} edges; their history stays", removed.nodes, removed.edges)
+        let (nodes, edges) = (counted(removed.nodes, "node"), counted(removed.edges, "edge"));
+        format!("removed {nodes} and {edges}; their history stays")
     })?;
     Ok(Outcome::Done)
 }
 
 pub(crate) async fn invalidate(context: &Context, args: Invalidate) -> Result<Outcome> {
-    let memory = args.graph.open_existing(context, "graph.invalidate").await?;
     let which = match args.target.meant()? {
         Meant::Fact(which) => which,
-        Meant::Values(_) => return Err(two_words("graph.invalidate")),
+        Meant::Values(_) => {
+            return Ok(Outcome::wrong_usage(&format!("{TWO_WORDS}, or --edge UUID")));
+        }
         Meant::Node(_) => {
-            return Err(Error::invalid(
-                "graph.invalidate",
+            return Ok(Outcome::wrong_usage(
                 "a fact has three words: SRC RELATION DST, or --edge UUID; a node is removed, not invalidated",
             ));
         }
     };
+    let memory = args.graph.open_existing(context, "graph.invalidate").await?;
     let at = args.at.unwrap_or_else(|| context.stores.clock().now());
     let ended = memory.invalidate(&which, at).await?;
     let document = json!({ "edges": ended.edges, "at": at, "revision": ended.applied.revision });
     context.emit(&document, || match ended.edges.len() {
         0 => "the fact had ended before already; nothing changed".to_owned(),
+        1 => format!("1 edge ends at {at}"),
         count => format!("{count} edges end at {at}"),
     })?;
     Ok(Outcome::Done)

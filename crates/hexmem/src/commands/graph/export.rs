@@ -93,9 +93,9 @@ pub(crate) async fn export(context: &Context, args: Export) -> Result<Outcome> {
     }
     context.emit(&document, || {
         format!(
-            "exported {} nodes and {} edges of `{graph}` to {} as {format}",
-            report.nodes,
-            report.edges,
+            "exported {} and {} of `{graph}` to {} as {format}",
+            output::counted(report.nodes, "node"),
+            output::counted(report.edges, "edge"),
             args.file.display()
         )
     })?;

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::print::edge_line;
 use super::{GraphArg, Times};
+use crate::arguments;
 use crate::commands::Outcome;
 use crate::context::Context;
+use crate::output::counted;
 
 /// How many nodes a person is shown.
 const SHOWN: usize = 20;
@@ -44,8 +46,8 @@ pub(crate) struct Contradictions {
     #[arg(long = "functional", value_name = "RELATION")]
     functional: Vec<Name>,
     /// About how many to show
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
+    #[arg(long, value_name = "N", default_value = "100", value_parser = arguments::limit)]
+    limit: Limit,
     /// Where the page before ended: its `next`
     #[arg(long)]
     cursor: Option<String>,
@@ -73,7 +75,8 @@ pub(crate) async fn forget(context: &Context, args: Forget) -> Result<Outcome> {
     }
     context.emit(&document, || {
         let verb = if args.dry_run { "would forget" } else { "forgot" };
-        let mut text = format!("{verb} {} edges and {} nodes\n", report.edges, report.nodes);
+        let (edges, nodes) = (counted(report.edges, "edge"), counted(report.nodes, "node"));
+        let mut text = format!("{verb} {edges} and {nodes}\n");
         for id in report.purged.iter().take(SHOWN) {
             text.push_str(&format!("  gone   {id}\n"));
         }
@@ -83,8 +86,8 @@ pub(crate) async fn forget(context: &Context, args: Forget) -> Result<Outcome> {
         }
         if report.rewritten > 0 {
             text.push_str(&format!(
-                "{} edges stay as another source states them now, without what was before\n",
-                report.rewritten
+                "{} kept as another source states it now, without what was before\n",
+                counted(report.rewritten, "edge")
             ));
         }
         for (id, why) in report.kept.iter().take(SHOWN) {
@@ -110,11 +113,10 @@ pub(crate) async fn contradictions(context: &Context, args: Contradictions) -> R
     let relations = args.functional.iter().map(Name::as_str);
     let memory = memory.with_vocabulary(Vocabulary::open().functional(relations));
     let as_of = args.times.as_of(ValidAt::Now);
-    let limit = Limit::new(args.limit)?;
-    let page = memory.contradictions(as_of, args.cursor.map(Cursor), limit).await?;
+    let page = memory.contradictions(as_of, args.cursor.map(Cursor), args.limit).await?;
     let document = json!({ "contradictions": page.items, "next": page.next });
     context.emit(&document, || {
-        let mut text = format!("{} contradictions\n", page.items.len());
+        let mut text = format!("{}\n", counted(page.items.len(), "contradiction"));
         for found in &page.items {
             let what = match found.clash {
                 Clash::TwoValues => "two values at once",

@@ -9,6 +9,7 @@ use super::rank::{PartArgs, WeightsArg};
 use super::{GraphArg, Way};
 use crate::commands::Outcome;
 use crate::context::Context;
+use crate::output::counted;
 
 /// How much of the groups is shown.
 #[derive(Debug, Args)]
@@ -44,7 +45,11 @@ pub(crate) async fn components(context: &Context, args: Components) -> Result<Ou
     let list = listed(&graph, &groups, &args.shown);
     let document = json!({ "count": groups.len(), "nodes": graph.node_count(), "groups": list });
     context.emit(&document, || {
-        let head = format!("{} components of {} nodes\n", groups.len(), graph.node_count());
+        let head = format!(
+            "{} of {}\n",
+            counted(groups.len(), "component"),
+            counted(graph.node_count(), "node")
+        );
         head + &lines(&list, groups.len())
     })?;
     Ok(Outcome::Done)
@@ -85,9 +90,9 @@ pub(crate) async fn communities(context: &Context, args: Communities) -> Result<
     });
     context.emit(&document, || {
         let head = format!(
-            "{} communities of {} nodes, modularity {:.3}\n",
-            found.groups.len(),
-            graph.node_count(),
+            "{} of {}, modularity {:.3}\n",
+            counted(found.groups.len(), "community"),
+            counted(graph.node_count(), "node"),
             found.modularity
         );
         head + &lines(&list, found.groups.len())

@@ -144,11 +144,12 @@ pub(crate) async fn import(context: &Context, args: Import) -> Result<Outcome> {
     }
     context.emit(&document, || {
         let mut text = format!(
-            "imported {} nodes and {} edges into `{graph}` from {format}",
-            report.nodes, report.edges
+            "imported {} and {} into `{graph}` from {format}",
+            output::counted(report.nodes, "node"),
+            output::counted(report.edges, "edge")
         );
         if report.skipped > 0 {
-            text.push_str(&format!(", skipped {} bad items", report.skipped));
+            text.push_str(&format!(", skipped {}", output::counted(report.skipped, "bad item")));
         }
         text
     })?;

@@ -10,8 +10,10 @@ use serde_json::json;
 use super::print::edge_line;
 use super::show::no_node;
 use super::{GraphArg, Times, Way, data_filter, finite};
+use crate::arguments;
 use crate::commands::Outcome;
 use crate::context::Context;
+use crate::output::counted;
 
 /// What a step costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,8 +49,8 @@ pub(crate) struct Path {
     /// The node to reach
     to: Name,
     /// Show this many paths, the cheapest first, none of which visits a node twice
-    #[arg(long, value_name = "N")]
-    paths: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = arguments::limit)]
+    paths: Option<Limit>,
     /// What a step along an edge costs
     #[arg(long, value_enum, default_value = "hops")]
     cost: CostArg,
@@ -101,7 +103,7 @@ pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
         ..PathQuery::new(args.from, args.to)
     };
     let paths = match args.paths {
-        Some(count) => memory.paths(&query, Limit::new(count)?).await?,
+        Some(count) => memory.paths(&query, count).await?,
         None => memory.path(&query).await?.into_iter().collect(),
     };
     let Some(first) = paths.first() else {
@@ -122,7 +124,7 @@ pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
 }
 
 fn shown(path: &Found) -> String {
-    let mut text = format!("{} edges, cost {}\n", path.edges.len(), path.cost);
+    let mut text = format!("{}, cost {}\n", counted(path.edges.len(), "edge"), path.cost);
     for edge in &path.edges {
         text.push_str(&format!("  {}\n", edge_line(edge)));
     }

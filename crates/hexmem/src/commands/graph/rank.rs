@@ -88,13 +88,13 @@ pub(crate) struct Rank {
     #[arg(long = "seed", num_args = 2, value_names = ["ID", "WEIGHT"])]
     seeds: Vec<String>,
     /// With IDs: rank what lies at most this many edges away, at most 32
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(..=32))]
     hops: u32,
     /// With IDs: leave them out of the answer
     #[arg(long)]
     others: bool,
     /// The chance to follow an edge rather than to start anew
-    #[arg(long, default_value_t = 0.85)]
+    #[arg(long, default_value_t = 0.85, value_parser = damping)]
     damping: f64,
     /// What an edge counts
     #[arg(long, value_enum, default_value = "edge")]
@@ -126,6 +126,12 @@ impl Rank {
         }
         Ok(starts)
     }
+}
+
+/// At least 0 and less than 1.
+fn damping(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..1.0).contains(number));
+    number.ok_or_else(|| "at least 0 and less than 1, usually 0.85".to_owned())
 }
 
 pub(crate) async fn rank(context: &Context, args: Rank) -> Result<Outcome> {

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use super::budget::{BudgetArgs, cut_line};
 use super::print::{edge_line, element_line, node_line};
 use super::{GraphArg, Meant, Target, Times, Way, data_filter, finite};
+use crate::arguments;
 use crate::commands::Outcome;
 use crate::context::Context;
+use crate::output::counted;
 
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
@@ -30,7 +32,7 @@ pub(crate) struct Neighbors {
     #[arg(required = true, value_name = "ID")]
     ids: Vec<Name>,
     /// How many edges away, at most 32
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=32))]
     hops: u32,
     /// Which way edges are followed
     #[arg(long, value_enum, default_value = "both")]
@@ -54,8 +56,8 @@ pub(crate) struct Neighbors {
     #[arg(long = "edge-where", value_name = "JSON", value_parser = data_filter)]
     edge_data: Option<Arc<Filter>>,
     /// The most nodes of a page, nearest first
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
+    #[arg(long, value_name = "N", default_value = "100", value_parser = arguments::limit)]
+    limit: Limit,
     /// Where the page before ended: its `next`
     #[arg(long)]
     cursor: Option<String>,
@@ -72,8 +74,8 @@ pub(crate) struct History {
     #[command(flatten)]
     target: Target,
     /// The most versions to show, newest first
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
+    #[arg(long, value_name = "N", default_value = "100", value_parser = arguments::limit)]
+    limit: Limit,
     /// Where the page before ended: its `next`; for a node or an edge
     #[arg(long)]
     cursor: Option<String>,
@@ -98,8 +100,8 @@ pub(crate) struct Find {
     #[arg(long, value_name = "TIME", visible_alias = "known")]
     known_at: Option<Timestamp>,
     /// The most nodes of a page
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
+    #[arg(long, value_name = "N", default_value = "100", value_parser = arguments::limit)]
+    limit: Limit,
     /// Where the page before ended: its `next`
     #[arg(long)]
     cursor: Option<String>,
@@ -115,7 +117,7 @@ pub(crate) async fn find(context: &Context, args: Find) -> Result<Outcome> {
         data: args.node_data.map(Arc::unwrap_or_clone),
     };
     let as_of = AsOf { valid: ValidAt::Now, known: args.known_at };
-    let limit = Limit::new(args.limit)?;
+    let limit = args.limit;
     let page = memory.find_nodes(&filter, as_of, args.cursor.map(Cursor), limit).await?;
     context.emit(&json!({ "nodes": page.items, "next": page.next }), || {
         let mut text: String =
@@ -148,10 +150,10 @@ pub(crate) async fn stats(context: &Context, args: Stats) -> Result<Outcome> {
     });
     context.emit(&document, || {
         let mut text = format!(
-            "graph {}: {} nodes, {} edges ({} hold now), revision {}, last changed {}\n",
+            "graph {}: {}, {} ({} hold now), revision {}, last changed {}\n",
             memory.graph().name,
-            stats.nodes,
-            stats.edges,
+            counted(stats.nodes, "node"),
+            counted(stats.edges, "edge"),
             current.edges,
             head.revision.0,
             head.updated_at
@@ -186,7 +188,7 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
         node_data: args.node_data.map(Arc::unwrap_or_clone),
         as_of,
         cursor: args.cursor.map(Cursor),
-        ..NeighbourQuery::new(args.ids, args.hops, Limit::new(args.limit)?)
+        ..NeighbourQuery::new(args.ids, args.hops, args.limit)
     };
     let found = memory.neighbours(&query).await?;
     let (found, account) = args.budget.budget().neighbourhood(found)?;
@@ -227,7 +229,7 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
 
 pub(crate) async fn history(context: &Context, args: History) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.history").await?;
-    let limit = Limit::new(args.limit)?;
+    let limit = args.limit;
     let as_of = args.times.as_of(ValidAt::Any);
     let cursor = args.cursor.map(Cursor);
     let mut more = false;

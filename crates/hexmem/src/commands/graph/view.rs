@@ -69,9 +69,9 @@ pub(crate) async fn view(context: &Context, args: View) -> Result<Outcome> {
     }
     context.emit(&document, || {
         format!(
-            "drew {} nodes and {} edges of `{graph}`; open {} in a browser",
-            report.nodes,
-            report.edges,
+            "drew {} and {} of `{graph}`; open {} in a browser",
+            output::counted(report.nodes, "node"),
+            output::counted(report.edges, "edge"),
             args.file.display()
         )
     })?;

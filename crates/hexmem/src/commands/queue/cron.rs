@@ -87,7 +87,7 @@ pub(crate) struct Add {
     #[arg(long, value_name = "NAME")]
     group: Option<Name>,
     /// Deliveries before it goes to the dead letters
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_attempts: u32,
     /// How long the outcome is kept
     #[arg(long, value_name = "SPAN", default_value = "1d", value_parser = arguments::ttl)]
@@ -112,7 +112,7 @@ pub(crate) struct Next {
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = zone, requires = "line")]
     zone: String,
     /// So many times
-    #[arg(short = 'n', long = "times", value_name = "N", default_value = "5", value_parser = super::limit)]
+    #[arg(short = 'n', long = "times", value_name = "N", default_value = "5", value_parser = arguments::limit)]
     times: Limit,
 }
 

@@ -40,7 +40,7 @@ pub(crate) enum Command {
         /// The queue
         queue: Name,
         /// At most this many
-        #[arg(short = 'n', long = "max", value_name = "N", default_value = "1", value_parser = limit)]
+        #[arg(short = 'n', long = "max", value_name = "N", default_value = "1", value_parser = arguments::limit)]
         max: Limit,
         /// How long each is held before it is handed out again
         #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = arguments::ttl)]
@@ -137,7 +137,7 @@ pub(crate) enum Command {
         /// The queue
         queue: Name,
         /// At most this many held at once, over all workers
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         max_in_flight: Option<u32>,
         /// At most so many handed out in a span, as COUNT/SPAN
         #[arg(long, value_name = "COUNT/SPAN", value_parser = rate)]
@@ -159,15 +159,12 @@ pub(crate) struct Id {
     id: Uuid,
 }
 
-/// 1 to 10,000.
-fn limit(text: &str) -> std::result::Result<Limit, String> {
-    let number: u32 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    Limit::new(number).map_err(|error| error.message().to_owned())
-}
-
 fn rate(text: &str) -> std::result::Result<Rate, String> {
     let parts = text.split_once('/').ok_or("write COUNT/SPAN, for example 10/1s")?;
     let count = parts.0.parse().map_err(|_| format!("{:?} is no count", parts.0))?;
+    if count == 0 {
+        return Err("a rate of 0 hands out nothing; write at least 1, or --none".to_owned());
+    }
     Ok(Rate { count, per: arguments::ttl(parts.1)? })
 }
 

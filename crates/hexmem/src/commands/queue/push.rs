@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     group: Option<Name>,
     /// Deliveries before it goes to the dead letters
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_attempts: u32,
     /// How long the outcome is kept
     #[arg(long, value_name = "SPAN", default_value = "1d", value_parser = arguments::ttl)]
@@ -91,7 +91,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     };
     let id = pushed.id();
     context.emit(&json!({"id": id, "outcome": outcome}), || match code {
-        Outcome::Failed => String::new(),
+        Outcome::Failed | Outcome::WrongUsage => String::new(),
         Outcome::Done => id.to_string(),
     })?;
     if code == Outcome::Failed {

@@ -1,7 +1,8 @@
 //! `hexmem work QUEUE -- COMMAND`
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hexmem_command_queue::{
     Commands, Job, JobError, JobResult, Scheduler, WhenCancelled, WhenStopping, Worker,
     WorkerOptions,
 };
-use hexmem_ports::{BYTES_LIMIT, Limit, Name, Result, Ttl};
+use hexmem_ports::{BYTES_LIMIT, Error, ErrorKind, Limit, Name, Result, Ttl};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -29,7 +30,7 @@ pub(crate) struct Args {
     /// The queue
     queue: Name,
     /// Programs at once
-    #[arg(long, value_name = "N", default_value = "1", value_parser = super::limit)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = arguments::limit)]
     concurrency: Limit,
     /// How long a command is held without a sign of life; renewed while the program runs
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = arguments::ttl)]
@@ -53,6 +54,11 @@ pub(crate) struct Args {
 
 /// Runs a program for each command until Ctrl-C, or until nothing is left.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
+    // A misspelt name would send every command that waits to the dead letters.
+    if let Some(program) = args.program.first().filter(|program| !is_there(program)) {
+        let what = format!("there is no program `{}`; nothing was taken", program.display());
+        return Err(Error::new(ErrorKind::NotFound, "work", what));
+    }
     let commands = open(context, &args.queue).await?;
     let grace = |span: Ttl| WhenStopping::FinishWithin(span.get());
     let options = WorkerOptions {
@@ -103,6 +109,22 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
         )
     })?;
     Ok(Outcome::Done)
+}
+
+/// Whether a program can be found: by its path, or by its name in a folder of `PATH`. Where that is not set the
+/// system has a list of its own, and any name may be in it.
+fn is_there(program: &OsStr) -> bool {
+    let path = Path::new(program);
+    if path.components().count() > 1 || path.is_absolute() {
+        return path.exists();
+    }
+    std::env::var_os("PATH").is_none_or(|folders| {
+        std::env::split_paths(&folders).any(|folder| {
+            let mut with_suffix = folder.join(path).into_os_string();
+            with_suffix.push(std::env::consts::EXE_SUFFIX);
+            folder.join(path).exists() || Path::new(&with_suffix).exists()
+        })
+    })
 }
 
 /// Ends when the process has been asked to stop so many times from now on, by Ctrl-C or, as service managers do, by

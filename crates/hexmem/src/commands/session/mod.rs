@@ -104,7 +104,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "TOKEN|ID")]
     chain: Option<String>,
     /// At most so many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
 
