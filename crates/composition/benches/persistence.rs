@@ -1,6 +1,7 @@
 //! One persisted change in graphs of four sizes, and opening a graph file.
 //!
-//! The graphs are made once, in `target/big-graphs`; the largest takes minutes. Each size stands beside the graph of
+//! The graphs are made once, in `target/big-graphs`. The largest takes minutes, and is measured where `BIG_GRAPH_SIZES=all`
+//! is set. Each size stands beside the graph of
 //! 1,000 nodes in the same run: a ratio of 1 means that size costs nothing.
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
@@ -29,7 +30,11 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let args: Vec<String> = std::env::args().collect();
     // `--test` runs each once: the two small ones show that it works.
-    let sizes = if args.iter().any(|arg| arg == "--test") { &SIZES[..2] } else { &SIZES[..] };
+    let sizes = match std::env::var("BIG_GRAPH_SIZES").is_ok_and(|sizes| sizes == "all") {
+        _ if args.iter().any(|arg| arg == "--test") => &SIZES[..2],
+        true => &SIZES[..],
+        false => &SIZES[..3],
+    };
     for (word, kind) in [("json", Kind::Json), ("sqlite", Kind::Sqlite)] {
         changes(&mut criterion, &runtime, word, kind, sizes);
     }

@@ -5,6 +5,7 @@
 //! Batches that wait for the lock in one process share a transaction.
 
 mod apply;
+mod compact;
 mod facts;
 mod find;
 mod log;
@@ -285,24 +286,6 @@ impl GraphStore for SqliteGraphs {
     }
 
     async fn compact(&self, graph: &GraphId, compact: Compact) -> Result<()> {
-        let mut tx = self.0.write("graph.compact").await?;
-        let Some((row, mut life)) = find(&mut tx, graph).await? else { return Ok(()) };
-        if let Some(upto) = compact.log_upto {
-            life.log_start = upto.min(life.revision).max(life.log_start);
-            let log = [
-                include_str!("../sql/graph/trim_log.sql"),
-                include_str!("../sql/graph/trim_batches.sql"),
-            ];
-            trim(&mut tx, &log, row, life.log_start.0.cast_signed()).await?;
-            advance(&mut tx, row, &life).await?;
-        }
-        if let Some(before) = compact.history_before {
-            let versions = [
-                include_str!("../sql/graph/trim_nodes.sql"),
-                include_str!("../sql/graph/trim_edges.sql"),
-            ];
-            trim(&mut tx, &versions, row, before.as_micros()).await?;
-        }
-        tx.commit().await
+        compact::compact(self, graph, compact).await
     }
 }

@@ -3,17 +3,20 @@
 //! ```text
 //! cargo run --release -p composition --example big_graph                         1,000,000 nodes, 3,000,000 edges
 //! cargo run --release -p composition --example big_graph -- 100000 300000        another size
+//! cargo run --release -p composition --example big_graph -- waits 100000 300000  waits while a graph is compacted
 //! ```
 //!
 //! Graphs are made once, in `target/big-graphs`. Each store is measured in a process of its own: `json` and `sqlite`
-//! answer from the store, `mirror` loads the graph from SQLite into memory. Memory is read from `/proc`.
+//! answer from the store, `json mirror` and `sqlite mirror` from a graph that was loaded from the store, which stays
+//! open. Memory is read from `/proc`. `BIG_GRAPH_BATCHES=1` tells how long each batch took to make.
 #![allow(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 
 mod build;
+mod waits;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,45 +34,85 @@ fn main() {
     match words.as_slice() {
         ["fill", kind, folder, nodes, edges] => {
             let (nodes, edges) = (nodes.parse().unwrap(), edges.parse().unwrap());
-            runtime.block_on(fill(kind_of(kind), Path::new(folder), nodes, edges)).unwrap();
+            let filled = runtime.block_on(fill(kind_of(kind), Path::new(folder), nodes, edges));
+            println!("{}", filled.unwrap());
         }
         ["measure", what, folder, nodes] => {
             let told = runtime.block_on(measure(what, Path::new(folder), nodes.parse().unwrap()));
             println!("{told}");
         }
+        ["wait", kind, folder, nodes, edges] => {
+            let (nodes, edges) = (nodes.parse().unwrap(), edges.parse().unwrap());
+            let told = waits::waits(kind_of(kind), Path::new(folder), nodes, edges);
+            println!("{}", runtime.block_on(told));
+        }
+        ["waits", nodes, edges] => waits_table(nodes.parse().unwrap(), edges.parse().unwrap()),
         [] => table(1_000_000, 3_000_000),
         [nodes, edges] => table(nodes.parse().unwrap(), edges.parse().unwrap()),
         _ => {
-            eprintln!("usage: big_graph [NODES EDGES]");
+            eprintln!("usage: big_graph [[waits] NODES EDGES]");
             std::process::exit(2);
         }
     }
 }
 
 fn kind_of(word: &str) -> Kind {
-    if word == "json" { Kind::Json } else { Kind::Sqlite }
+    if word.starts_with("json") { Kind::Json } else { Kind::Sqlite }
 }
 
 /// Runs this program again, so that each measurement has a process of its own.
 fn again(args: &[&dyn Display]) -> String {
     let args = args.iter().map(ToString::to_string);
-    let done = Command::new(std::env::current_exe().unwrap()).args(args).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let done = command.args(args).stderr(Stdio::inherit()).output().unwrap();
+    assert!(done.status.success(), "it failed");
     String::from_utf8(done.stdout).unwrap()
 }
 
-fn table(nodes: u64, edges: u64) {
+fn folder(kind: &str, nodes: u64, edges: u64) -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let folder =
-        |kind: &str, edges: u64| target.join("big-graphs").join(format!("{kind}-{nodes}-{edges}"));
+    target.join("big-graphs").join(format!("{kind}-{nodes}-{edges}"))
+}
+
+/// The longest calls of readers and writers, quiet and while the graph is compacted.
+fn waits_table(nodes: u64, edges: u64) {
+    println!("{nodes} nodes, {edges} edges; longest calls in ms (calls, calls over 50 ms)\n");
+    println!("| | s | reader | writer | reader elsewhere | writer elsewhere |");
+    println!("|---|---:|---:|---:|---:|---:|");
+    for kind in ["json", "sqlite"] {
+        let place = folder(&format!("waits-{kind}"), nodes, edges);
+        let told = again(&[&"wait", &kind, &place.display(), &nodes, &edges]);
+        let told: Value = serde_json::from_str(&told).unwrap();
+        eprintln!("{kind}: made in {:.1} s", told["made_s"].as_f64().unwrap());
+        for when in ["quiet", "compaction"] {
+            let told = &told[when];
+            let cell = |who: &str| {
+                let (ms, who) = (told[who]["longest_ms"].as_f64().unwrap(), &told[who]);
+                format!("{ms:.1} ({}, {})", who["calls"], who["over_50_ms"])
+            };
+            let cells = ["reader", "writer", "other reader", "other writer"].map(cell);
+            let took = told["took_s"].as_f64().unwrap();
+            println!("| {kind}, {when} | {took:.1} | {} |", cells.join(" | "));
+        }
+    }
+}
+
+fn table(nodes: u64, edges: u64) {
     println!("{nodes} nodes, {edges} edges\n");
-    println!("| | json | sqlite | mirror of sqlite |\n|---|---:|---:|---:|");
+    println!(
+        "| | json | json and mirror | sqlite | sqlite and mirror |\n|---|---:|---:|---:|---:|"
+    );
     let mut columns: Vec<(Value, Value)> = Vec::new();
-    for (what, kind) in [("json", "json"), ("sqlite", "sqlite"), ("mirror", "sqlite")] {
+    for what in ["json", "json mirror", "sqlite", "sqlite mirror"] {
         let run = |edges: u64| -> Value {
-            let place = folder(kind, edges);
-            again(&[&"fill", &kind, &place.display(), &nodes, &edges]);
+            let kind = what.trim_end_matches(" mirror");
+            let place = folder(kind, nodes, edges);
+            let seconds = again(&[&"fill", &kind, &place.display(), &nodes, &edges]);
+            eprintln!(
+                "{kind}, {edges} edges: made in {:.0} s",
+                seconds.trim().parse::<f64>().unwrap()
+            );
             let told = again(&[&"measure", &what, &place.display(), &nodes]);
             serde_json::from_str(&told).unwrap()
         };
@@ -130,12 +173,11 @@ async fn timed<F: Future>(runs: u64, mut work: impl FnMut(u64) -> F) -> f64 {
 
 async fn measure(what: &str, folder: &Path, nodes: u64) -> Value {
     let begun = Instant::now();
-    let kind = if what == "json" { Kind::Json } else { Kind::Sqlite };
-    let (store, _) = open(kind, folder, 1 << 30).await.unwrap();
+    let (store, _) = open(kind_of(what), folder, 1 << 30).await.unwrap();
     let memory = GraphMemory::new(Arc::clone(&store), clock(), graph());
     store.head(&graph()).await.unwrap().unwrap();
     let mut mirror = None;
-    if what == "mirror" {
+    if what.ends_with(" mirror") {
         mirror = Some(memory.load().await.unwrap());
     }
     let mut told = json!({ "open_s": begun.elapsed().as_secs_f64(), "open_mib": status("VmRSS") });

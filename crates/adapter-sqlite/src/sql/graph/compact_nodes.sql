@@ -1,0 +1,2 @@
+-- Versions of a stretch of nodes that ended before an instant.
+DELETE FROM graph_node WHERE graph = ?1 AND id > ?2 AND id <= ?3 AND superseded_at < ?4
