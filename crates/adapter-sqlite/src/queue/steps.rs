@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::rules::{CommandCore, Stage, TokenBucket, allowance};
+use hexmem_ports::rules::{CommandCore, TokenBucket, allowance};
 use hexmem_ports::{
     CommandId, DedupeEntry, Enqueued, Error, ErrorKind, LeaseRequest, Leased, Name, NewCommand,
     QueueId, QueueLimits, Rate, Result, StoredCommand, Timestamp, Ttl, WhenIdle, to_hex,
@@ -127,7 +127,11 @@ impl Work<'_> {
         for row in &rows {
             let mut filed = Filed::read(row).map_err(|e| self.error(e))?;
             filed.core.settle(now);
-            self.file_command(queue, &filed, filed.stage != Stage::Blocked).await?;
+            self.file_command(queue, &filed, filed.was_head()).await?;
+            // The row may be older than its group: the head that ended just before may have made it the head.
+            if let (false, Some(group)) = (filed.was_head(), &filed.core.group) {
+                self.advance_group(queue, group).await?;
+            }
         }
         Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
     }

@@ -56,6 +56,14 @@ pub async fn queue_lease_7(rig: Queue) {
     rig.clock.advance(6).await;
     assert_eq!(payloads(&take(&rig, &rig.store, &q, 10).await), ["c1", "d2"]);
 
+    // A head and the next end by one deadline: the third goes on.
+    let q = queue(&rig, "together");
+    let soon = rig.clock.now().await.plus(rig.span(2));
+    let mortal = |payload: &str| NewCommand { deadline: Some(soon), ..of("e", payload) };
+    push(&rig.store, &q, [mortal("e1"), mortal("e2"), of("e", "e3")]).await;
+    rig.clock.advance(3).await;
+    assert_eq!(payloads(&take(&rig, &rig.store, &q, 10).await), ["e3"]);
+
     race(&rig).await;
 }
 
