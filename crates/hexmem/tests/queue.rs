@@ -178,6 +178,7 @@ fn report(worker: Child) -> Value {
 }
 
 /// Whether a process ends, by the number that it wrote down. A kill is sent, not awaited: the kernel gets some time.
+#[allow(clippy::disallowed_methods, reason = "another process has no clock that a test moves")]
 fn ends(folder: &Path, file: &str) -> bool {
     (0..1_000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(5));
