@@ -201,8 +201,8 @@ pub(super) fn group_hash(group: &Name) -> Vec<u8> {
 }
 
 impl Work<'_> {
-    /// Writes a step of the state machine down. `head`: no older one of its group is unfinished. When the
-    /// head of a group ends, the next one takes its place.
+    /// Writes a step of the state machine down. `head`: no older one of its group is unfinished. When one
+    /// of a group ends, the oldest one left is its head.
     pub(super) async fn file_command(
         &mut self,
         queue: i64,
@@ -245,12 +245,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// When the head of a group ended, the next one takes its place.
+    /// When one of a group ended, the next one takes its place, if that was the head: the row as it was read does
+    /// not say, since another that ended in this transaction may have made it the head.
     async fn follow(&mut self, queue: i64, filed: &Filed, stage: Stage) -> Result<()> {
         match &filed.core.group {
-            Some(group) if filed.was_head() && !stage.is_unfinished() => {
-                self.advance_group(queue, group).await
-            }
+            Some(group) if !stage.is_unfinished() => self.advance_group(queue, group).await,
             _ => Ok(()),
         }
     }

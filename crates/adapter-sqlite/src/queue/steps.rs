@@ -128,10 +128,6 @@ impl Work<'_> {
             let mut filed = Filed::read(row).map_err(|e| self.error(e))?;
             filed.core.settle(now);
             self.file_command(queue, &filed, filed.was_head()).await?;
-            // The row may be older than its group: the head that ended just before may have made it the head.
-            if let (false, Some(group)) = (filed.was_head(), &filed.core.group) {
-                self.advance_group(queue, group).await?;
-            }
         }
         Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
     }
