@@ -5,7 +5,8 @@ use hexmem_graph_memory::{CommunityOptions, Groups, Projection, Weights};
 use hexmem_ports::Result;
 use serde_json::{Value, json};
 
-use super::rank::{PartArgs, WeightsArg};
+use super::part::PartArgs;
+use super::rank::WeightsArg;
 use super::{GraphArg, Way};
 use crate::commands::Outcome;
 use crate::context::Context;

@@ -6,6 +6,7 @@ mod export;
 mod forget;
 mod groups;
 mod import;
+mod part;
 mod path;
 mod print;
 mod rank;

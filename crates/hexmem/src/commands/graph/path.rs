@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use hexmem_graph_memory::{Cost, Path as Found, PathQuery};
-use hexmem_ports::{Error, ErrorKind, Filter, Limit, Name, Result, ValidAt};
+use hexmem_ports::{Error, ErrorKind, Limit, Name, Result, ValidAt};
 use serde_json::json;
 
+use super::part::PartArgs;
 use super::print::edge_line;
 use super::show::no_node;
-use super::{GraphArg, Times, Way, data_filter, finite};
+use super::{GraphArg, Way};
 use crate::arguments;
 use crate::commands::Outcome;
 use crate::context::Context;
@@ -57,33 +58,15 @@ pub(crate) struct Path {
     /// Which way edges are followed
     #[arg(long, value_enum, default_value = "both")]
     direction: Way,
-    /// Follow edges of this relation only; may be given more than once
-    #[arg(long = "relation", value_name = "RELATION")]
-    relations: Vec<Name>,
-    /// Lead over nodes of this type only; may be given more than once
-    #[arg(long = "type", value_name = "TYPE")]
-    kinds: Vec<Name>,
-    /// Follow edges of at least this weight only
-    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
-    min_weight: Option<f64>,
-    /// Follow edges from this source only; may be given more than once
-    #[arg(long = "source", value_name = "SOURCE")]
-    sources: Vec<Name>,
-    /// Lead over nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
-    #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
-    node_data: Option<Arc<Filter>>,
-    /// Follow edges whose attributes pass this filter only
-    #[arg(long = "edge-where", value_name = "JSON", value_parser = data_filter)]
-    edge_data: Option<Arc<Filter>>,
     #[command(flatten)]
-    times: Times,
+    part: PartArgs,
     #[command(flatten)]
     graph: GraphArg,
 }
 
 pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.path").await?;
-    let as_of = args.times.as_of(ValidAt::Now);
+    let as_of = args.part.times.as_of(ValidAt::Now);
     let ends = [args.from.clone(), args.to.clone()];
     for (id, node) in ends.iter().zip(memory.nodes(&ends, as_of).await?) {
         if node.is_none() {
@@ -92,12 +75,12 @@ pub(crate) async fn path(context: &Context, args: Path) -> Result<Outcome> {
     }
     let query = PathQuery {
         direction: args.direction.into(),
-        relations: args.relations,
-        kinds: args.kinds,
-        min_weight: args.min_weight,
-        sources: args.sources,
-        node_data: args.node_data.map(Arc::unwrap_or_clone),
-        edge_data: args.edge_data.map(Arc::unwrap_or_clone),
+        relations: args.part.relations,
+        kinds: args.part.kinds,
+        min_weight: args.part.min_weight,
+        sources: args.part.sources,
+        node_data: args.part.node_data.map(Arc::unwrap_or_clone),
+        edge_data: args.part.edge_data.map(Arc::unwrap_or_clone),
         as_of,
         cost: args.cost.into(),
         ..PathQuery::new(args.from, args.to)

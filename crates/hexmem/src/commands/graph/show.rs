@@ -11,8 +11,9 @@ use hexmem_ports::{
 use serde_json::{Value, json};
 
 use super::budget::{BudgetArgs, cut_line};
+use super::part::PartArgs;
 use super::print::{edge_line, element_line, node_line};
-use super::{GraphArg, Meant, Target, Times, Way, data_filter, finite};
+use super::{GraphArg, Meant, Target, Times, Way, data_filter};
 use crate::arguments;
 use crate::commands::Outcome;
 use crate::context::Context;
@@ -37,24 +38,8 @@ pub(crate) struct Neighbors {
     /// Which way edges are followed
     #[arg(long, value_enum, default_value = "both")]
     direction: Way,
-    /// Follow edges of this relation only; may be given more than once
-    #[arg(long = "relation", value_name = "RELATION")]
-    relations: Vec<Name>,
-    /// Enter nodes of this type only; may be given more than once
-    #[arg(long = "type", value_name = "TYPE")]
-    kinds: Vec<Name>,
-    /// Follow edges of at least this weight only
-    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
-    min_weight: Option<f64>,
-    /// Follow edges from this source only; may be given more than once
-    #[arg(long = "source", value_name = "SOURCE")]
-    sources: Vec<Name>,
-    /// Enter nodes whose attributes pass this filter only, for example {"field": "lang", "eq": "en"}
-    #[arg(long = "where", value_name = "JSON", value_parser = data_filter)]
-    node_data: Option<Arc<Filter>>,
-    /// Follow edges whose attributes pass this filter only
-    #[arg(long = "edge-where", value_name = "JSON", value_parser = data_filter)]
-    edge_data: Option<Arc<Filter>>,
+    #[command(flatten)]
+    part: PartArgs,
     /// The most nodes of a page, nearest first
     #[arg(long, value_name = "N", default_value = "100", value_parser = arguments::limit)]
     limit: Limit,
@@ -63,8 +48,6 @@ pub(crate) struct Neighbors {
     cursor: Option<String>,
     #[command(flatten)]
     budget: BudgetArgs,
-    #[command(flatten)]
-    times: Times,
     #[command(flatten)]
     graph: GraphArg,
 }
@@ -172,7 +155,7 @@ pub(crate) async fn stats(context: &Context, args: Stats) -> Result<Outcome> {
 
 pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outcome> {
     let memory = args.graph.open_existing(context, "graph.neighbors").await?;
-    let as_of = args.times.as_of(ValidAt::Now);
+    let as_of = args.part.times.as_of(ValidAt::Now);
     for (id, node) in args.ids.iter().zip(memory.nodes(&args.ids, as_of).await?) {
         if node.is_none() {
             return Err(no_node(&memory, "graph.neighbors", id).await?);
@@ -180,12 +163,12 @@ pub(crate) async fn neighbors(context: &Context, args: Neighbors) -> Result<Outc
     }
     let query = NeighbourQuery {
         direction: args.direction.into(),
-        relations: args.relations,
-        min_weight: args.min_weight,
-        sources: args.sources,
-        edge_data: args.edge_data.map(Arc::unwrap_or_clone),
-        kinds: args.kinds,
-        node_data: args.node_data.map(Arc::unwrap_or_clone),
+        relations: args.part.relations,
+        min_weight: args.part.min_weight,
+        sources: args.part.sources,
+        edge_data: args.part.edge_data.map(Arc::unwrap_or_clone),
+        kinds: args.part.kinds,
+        node_data: args.part.node_data.map(Arc::unwrap_or_clone),
         as_of,
         cursor: args.cursor.map(Cursor),
         ..NeighbourQuery::new(args.ids, args.hops, args.limit)
