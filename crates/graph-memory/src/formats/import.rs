@@ -12,12 +12,10 @@ use super::jsonl::Line;
 use super::lines::Lines;
 use super::node_link::{Header, Scanner, Writer};
 use super::parts::{EdgeParts, NodeParts, RawEdge, Rules, Tally};
-use super::problem::{Element, Fault, Problem, count};
+use super::problem::{Element, Fault, IMPORT, Problem, count};
 use super::seen::{Edges, Nodes, Once};
 use super::{Format, jsonl, mcp};
 use crate::GraphMemory;
-
-const OPERATION: &str = "graph.import";
 
 /// Changes of one batch.
 const BATCH: usize = 5_000;
@@ -107,7 +105,7 @@ pub async fn import_graph<R: Read + Seek + Send>(
     if !format.is_read() {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            OPERATION,
+            IMPORT,
             format!("{format} is written, not read; export as node-link or jsonl to read it back"),
         ));
     }
@@ -329,7 +327,7 @@ async fn check<R: Read + Seek + Send>(
     if let Feed::NodeLink(scanner) = &mut feed {
         checked.header = std::mem::take(&mut scanner.header);
     }
-    checked.writer = Writer::of(&checked.header).map_err(|what| Error::invalid(OPERATION, what))?;
+    checked.writer = Writer::of(&checked.header).map_err(|what| Error::invalid(IMPORT, what))?;
     let mut edges = checked.edges();
     let mut feed = Feed::open(format, file, Want::Edges)?;
     while let Some(element) = feed.next()? {
@@ -350,14 +348,14 @@ async fn check<R: Read + Seek + Send>(
 
 fn refusal(checked: &Checked) -> Error {
     let Some(first) = checked.problems.first() else {
-        return Error::new(ErrorKind::Internal, OPERATION, "a file was refused for no reason");
+        return Error::new(ErrorKind::Internal, IMPORT, "a file was refused for no reason");
     };
     let more = match checked.skipped - 1 {
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
     Error::invalid(
-        OPERATION,
+        IMPORT,
         format!(
             "{}{}{more}; nothing was imported: correct the file{}",
             first.element(),
@@ -372,12 +370,8 @@ fn refusal(checked: &Checked) -> Error {
 
 fn seek<R: Seek>(file: &mut R, to: SeekFrom) -> Result<u64> {
     file.seek(to).map_err(|error| {
-        Error::new(
-            ErrorKind::Unavailable,
-            OPERATION,
-            "the file cannot be read from its start again",
-        )
-        .caused_by(error)
+        Error::new(ErrorKind::Unavailable, IMPORT, "the file cannot be read from its start again")
+            .caused_by(error)
     })
 }
 

@@ -2,14 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use hexmem_ports::{Error, ErrorKind, Result};
+use hexmem_ports::{Error, Result};
 
-use super::problem::{Element, LINES, Place, count};
-
-const OPERATION: &str = "graph.import";
-
-/// What is read from the source at once.
-const CHUNK: usize = 256 * 1024;
+use super::problem::{CHUNK, Element, IMPORT, LINES, Place, count, unreadable};
 
 /// The longest line, in bytes.
 const LINE_LIMIT: usize = 64 * 1024 * 1024;
@@ -81,15 +76,7 @@ impl<R: Read> Lines<R> {
             let chunk = match self.reader.fill_buf() {
                 Ok(chunk) => chunk,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        OPERATION,
-                        "the file cannot be read",
-                    )
-                    .with("byte", self.byte)
-                    .caused_by(error));
-                }
+                Err(error) => return Err(unreadable(self.byte, error)),
             };
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(chunk.len(), |end| end + 1);
@@ -115,7 +102,7 @@ fn check_encoding(start: &[u8]) -> Result<()> {
         [0x1f, 0x8b, ..] => "the file is compressed; unpack it first",
         _ => return Ok(()),
     };
-    Err(Error::invalid(OPERATION, what).with("line", 1))
+    Err(Error::invalid(IMPORT, what).with("line", 1))
 }
 
 #[cfg(test)]

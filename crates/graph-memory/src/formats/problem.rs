@@ -2,7 +2,21 @@
 
 use std::fmt;
 
+use hexmem_ports::{Error, ErrorKind};
 use serde::Serialize;
+
+/// What errors of reading a file say they are of.
+pub(super) const IMPORT: &str = "graph.import";
+
+/// What is read from a source at once.
+pub(super) const CHUNK: usize = 256 * 1024;
+
+/// A source failed while the byte at `byte` was read.
+pub(super) fn unreadable(byte: u64, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, IMPORT, "the file cannot be read")
+        .with("byte", byte)
+        .caused_by(error)
+}
 
 /// Why one element of a file was not taken, and where that stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -2,16 +2,11 @@
 
 use std::io::Read;
 
-use hexmem_ports::{Error, ErrorKind, Result};
+use hexmem_ports::{Error, Result};
 use serde_json::{Map, Value};
 
 use crate::formats::import::Want;
-use crate::formats::problem::{Element, Place, count};
-
-const OPERATION: &str = "graph.import";
-
-/// What is read from the source at once.
-const CHUNK: usize = 256 * 1024;
+use crate::formats::problem::{CHUNK, Element, IMPORT, Place, count, unreadable};
 
 /// The largest single element or header value, in bytes of its text.
 const ELEMENT_LIMIT: usize = 64 * 1024 * 1024;
@@ -266,7 +261,7 @@ impl<R: Read> Scanner<R> {
             return Err(self.fault(format!("{what} has more than 64 MiB of text")));
         }
         serde_json::from_slice(&self.element).map_err(|error| {
-            Error::invalid(OPERATION, format!("{what} is not what node-link JSON has there"))
+            Error::invalid(IMPORT, format!("{what} is not what node-link JSON has there"))
                 .with("line", line)
                 .with("byte", byte)
                 .caused_by(error)
@@ -386,21 +381,13 @@ impl<R: Read> Scanner<R> {
                     return Ok(len > 0);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        OPERATION,
-                        "the file cannot be read",
-                    )
-                    .with("byte", self.byte)
-                    .caused_by(error));
-                }
+                Err(error) => return Err(unreadable(self.byte, error)),
             }
         }
     }
 
     fn fault(&self, what: impl Into<String>) -> Error {
-        Error::invalid(OPERATION, what)
+        Error::invalid(IMPORT, what)
             .with("line", self.line)
             .with("column", self.column())
             .with("byte", self.byte)
