@@ -2,6 +2,7 @@
 
 mod apply;
 mod broken;
+pub mod crowd;
 mod ever;
 mod fixture;
 mod life;
