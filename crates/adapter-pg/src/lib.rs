@@ -1,0 +1,1 @@
+//! PostgreSQL behind every port of hexmem.
