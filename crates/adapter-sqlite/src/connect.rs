@@ -11,6 +11,7 @@ use sqlx_core::transaction::TransactionManager as _;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::line::Line;
 use crate::queue::Bells;
 use crate::{SqliteConfig, Synchronous, create, error, migrate};
 
@@ -25,6 +26,7 @@ struct Inner {
     config: SqliteConfig,
     file: PathBuf,
     clock: Arc<dyn Clock>,
+    line: Line,
     writer: Slot,
     readers: Vec<Slot>,
     free_readers: Arc<Semaphore>,
@@ -60,6 +62,7 @@ impl Database {
         let readers = (0..config.readers).map(|_| Slot::default()).collect::<Vec<_>>();
         let database = Self(Arc::new(Inner {
             free_readers: Arc::new(Semaphore::new(readers.len())),
+            line: Line::of(&file, config.busy_timeout()),
             file,
             clock,
             bells: Bells::default(),
@@ -102,8 +105,8 @@ impl Database {
     }
 
     /// Takes the write lock of the file for `operation` (`port.method`) and stamps the present after it.
-    /// Writers of this process take turns in the order in which they asked. Dropped without a commit, at
-    /// any point, nothing has changed.
+    /// Writers of this process take turns in the order in which they asked, and processes take turns with each
+    /// other. Dropped without a commit, at any point, nothing has changed.
     pub async fn write(&self, operation: &'static str) -> Result<WriteTx> {
         let connection = self.writer(operation).await?;
         // Made before the statement runs: dropped in the middle of it, it is rolled back.
@@ -116,7 +119,10 @@ impl Database {
             open: true,
             _permit: None,
         });
+        // Left when the write lock is there, or will not be.
+        let place = self.0.line.place().await;
         tx.0.begin("BEGIN IMMEDIATE").await?;
+        drop(place);
         Ok(tx)
     }
 

@@ -36,6 +36,7 @@ mod error;
 mod graph;
 mod inspect;
 mod key_value;
+mod line;
 mod migrate;
 mod outbox;
 mod queue;
