@@ -168,6 +168,28 @@ async fn every_bad_line_is_named_where_it_stands() {
 }
 
 #[tokio::test]
+async fn edges_may_lead_to_nodes_that_only_the_graph_has() {
+    let world = World::new();
+    let memory = world.graph("a");
+    read(&memory, Format::Mcp, SERVER).await.unwrap();
+    let (nodes, edges) = contents(&memory).await;
+    let [first, second] = [&nodes[0].id, &nodes[1].id];
+    let more = format!(
+        "{{\"type\":\"relation\",\"from\":\"{first}\",\"to\":\"{second}\",\"relationType\":\"met\"}}\n"
+    );
+    let report = read(&memory, Format::Mcp, &more).await.unwrap();
+    assert_eq!((report.nodes, report.edges, report.skipped), (0, 1, 0));
+    let (after, more_edges) = contents(&memory).await;
+    assert_eq!((after.len(), more_edges.len()), (nodes.len(), edges.len() + 1));
+
+    let gone = more.replace(second.as_str(), "nobody");
+    let refused = read(&memory, Format::Mcp, &gone).await.unwrap_err().to_string();
+    assert!(refused.contains("neither the file nor the graph has a node"), "{refused}");
+    let report = skip(&memory, Format::Mcp, format!("{more}{gone}").as_bytes()).await.unwrap();
+    assert_eq!((report.edges, report.skipped), (1, 1));
+}
+
+#[tokio::test]
 async fn a_file_of_another_kind_is_refused_whole() {
     let world = World::new();
     let memory = world.graph("a");

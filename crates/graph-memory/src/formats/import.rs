@@ -3,7 +3,9 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::task::Poll;
 
-use hexmem_ports::{Error, ErrorKind, GraphBatch, GraphChange, NodeDraft, OpId, Result, Revision};
+use hexmem_ports::{
+    AsOf, Error, ErrorKind, GraphBatch, GraphChange, NodeDraft, OpId, Result, Revision,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -85,7 +87,7 @@ pub struct ImportReport {
 }
 
 /// Imports a file of the form `format`. Its elements are put over those of the same id that the graph has, the rest
-/// of the graph stays.
+/// of the graph stays. An edge may lead to a node that only the graph has; that costs a read of the node.
 ///
 /// The whole file is checked before anything is written, so a refused file changes nothing; writing then goes in
 /// batches of at most 5,000 elements, each whole or not at all. An import that was interrupted is finished by running
@@ -112,7 +114,7 @@ pub async fn import_graph<R: Read + Seek + Send>(
     let size = seek(file, SeekFrom::End(0))?;
     let rules = Rules { vocabulary: &memory.vocabulary, naive_offset: options.naive_offset };
     let mut meter = Meter { size, told: 0, written: 0, progress };
-    let checked = check(format, file, &mut meter, rules).await?;
+    let (checked, met) = check(memory, format, file, &mut meter, rules).await?;
     if checked.skipped > 0 && (options.bad == BadItems::Refuse || checked.taken == 0) {
         return Err(refusal(&checked));
     }
@@ -120,7 +122,7 @@ pub async fn import_graph<R: Read + Seek + Send>(
     let mut batches =
         Batches { memory, run, number: 0, changes: Vec::new(), bytes: 0, revision: None };
     let mut tally = Tally::default();
-    let mut nodes = Nodes::default();
+    let mut nodes = Nodes::beside(met);
     let mut feed = Feed::open(format, file, Want::Nodes)?;
     while let Some(element) = feed.next()? {
         let size = element.text.map_or(0, <[u8]>::len);
@@ -301,11 +303,12 @@ fn is_plainly_other(format: Format, text: &[u8], want: Want) -> bool {
 }
 
 async fn check<R: Read + Seek + Send>(
+    memory: &GraphMemory,
     format: Format,
     file: &mut R,
     meter: &mut Meter<'_>,
     rules: Rules<'_>,
-) -> Result<Checked> {
+) -> Result<(Checked, Nodes)> {
     let mut checked = Checked {
         format,
         header: Header::default(),
@@ -332,18 +335,32 @@ async fn check<R: Read + Seek + Send>(
     let mut feed = Feed::open(format, file, Want::Edges)?;
     while let Some(element) = feed.next()? {
         let read = checked.edge(&element, &rules, &mut tally);
-        let entered = read.and_then(|raw| match raw {
-            Some(raw) => Ok(edges.enter(raw, &nodes).map(|_| ())?),
-            None => Ok(()),
-        });
+        let entered = match read {
+            Ok(Some(raw)) => {
+                look_for_ends(memory, &raw, &mut nodes).await?;
+                edges.enter(raw, &nodes).map(|_| ()).map_err(Fault::from)
+            }
+            Ok(None) => Ok(()),
+            Err(fault) => Err(fault),
+        };
         if let Err(fault) = entered {
             checked.add(Problem::at(element.place, element.text, fault));
         }
         meter.tell(1, feed.position()).await;
     }
-    checked.taken = nodes.count;
+    checked.taken = nodes.count + edges.count;
     checked.problems.sort_by_key(|problem| problem.byte);
-    Ok(checked)
+    Ok((checked, nodes))
+}
+
+/// Notes the ends of an edge that the graph has and the file does not.
+async fn look_for_ends(memory: &GraphMemory, edge: &RawEdge, nodes: &mut Nodes) -> Result<()> {
+    for end in [&edge.draft.src, &edge.draft.dst] {
+        if !nodes.has(end) && memory.node(end, AsOf::default()).await?.is_some() {
+            nodes.found(end);
+        }
+    }
+    Ok(())
 }
 
 fn refusal(checked: &Checked) -> Error {

@@ -2,16 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use hexmem_ports::{EdgeDraft, EdgeId, NodeDraft};
+use hexmem_ports::{EdgeDraft, EdgeId, Name, NodeDraft};
 
 use super::parts::RawEdge;
 use super::problem::shown;
 use crate::identity::{fact_id, fingerprint};
 
-/// The nodes met so far.
+/// The nodes met so far, in the file and where edges led to them in the graph.
 #[derive(Default)]
 pub(super) struct Nodes {
     seen: HashSet<u128>,
+    /// Those of the graph that the file does not have.
+    elsewhere: HashSet<u128>,
     pub(super) count: u64,
 }
 
@@ -27,8 +29,19 @@ impl Nodes {
         Ok(draft)
     }
 
-    fn has(&self, id: &str) -> bool {
-        self.seen.contains(&fingerprint(&[id.as_bytes()]))
+    /// The nodes of the graph that the file does not have, as another reading of it found them.
+    pub(super) fn beside(found: Self) -> Self {
+        Self { elsewhere: found.elsewhere, ..Self::default() }
+    }
+
+    /// Takes a node that the graph has.
+    pub(super) fn found(&mut self, id: &Name) {
+        self.elsewhere.insert(fingerprint(&[id.as_str().as_bytes()]));
+    }
+
+    pub(super) fn has(&self, id: &Name) -> bool {
+        let id = fingerprint(&[id.as_str().as_bytes()]);
+        self.seen.contains(&id) || self.elsewhere.contains(&id)
     }
 }
 
@@ -68,9 +81,11 @@ impl Edges {
     pub(super) fn enter(&mut self, edge: RawEdge, nodes: &Nodes) -> Result<EdgeDraft, String> {
         let mut draft = edge.draft;
         for (key, end) in self.ends.into_iter().zip([&draft.src, &draft.dst]) {
-            if !nodes.has(end.as_str()) {
+            if !nodes.has(end) {
                 let end = shown(end.as_str());
-                return Err(format!("`{key}` is `{end}`, and the file takes no node of that id"));
+                return Err(format!(
+                    "`{key}` is `{end}`, and neither the file nor the graph has a node of that id"
+                ));
             }
         }
         let once = if edge.has_id {
