@@ -13,7 +13,7 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
     let kept = |more: &[Capability]| {
         let base: &[Capability] = match adapter {
             "memory" => &[Records],
-            "json" | "sqlite" => &[Records, Durable, MultiProcess],
+            "json" | "sqlite" | "pg" => &[Records, Durable, MultiProcess],
             _ => return None,
         };
         Some(base.iter().chain(more).copied().collect())
