@@ -1,1 +1,25 @@
 //! Redis, Valkey and Redis Cluster behind the ports of hexmem.
+//!
+//! [`Redis::connect`] gives a handle; `redis.key_value()`, `.outbox()`, ... give the ports. Everything of one entity lies
+//! under one hash tag and changes in one script, so that the same code is right on a single server and on a Cluster. What
+//! a crash or a failover can lose is the server's to say: see `docs/redis.md`.
+
+mod config;
+mod connect;
+mod directory;
+mod error;
+mod key_value;
+mod keys;
+mod link;
+mod outbox;
+#[allow(dead_code, reason = "the waits of the queue stand on it")]
+mod pool;
+mod reply;
+mod script;
+mod target;
+
+pub use config::*;
+pub use connect::Redis;
+pub use key_value::RedisKeyValue;
+pub(crate) use link::Call;
+pub use outbox::RedisOutbox;

@@ -14,6 +14,8 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
         let base: &[Capability] = match adapter {
             "memory" => &[Records],
             "json" | "sqlite" | "pg" => &[Records, Durable, MultiProcess],
+            // What a crash can lose is in the hands of who runs the server.
+            "redis" | "redis-cluster" => &[Records, MultiProcess],
             _ => return None,
         };
         Some(base.iter().chain(more).copied().collect())

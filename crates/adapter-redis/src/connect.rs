@@ -1,0 +1,122 @@
+//! The handle.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use hexmem_ports::{Clock, Error, Result};
+use redis::{RedisError, Value};
+
+use crate::error::{self, Access};
+use crate::link::{Call, Link};
+use crate::pool::Pool;
+use crate::{RedisConfig, RedisMode};
+
+/// A Redis, Valkey or Redis Cluster. Clones share its connections.
+///
+/// Ordinary commands and scripts of all tasks go through one multiplexed connection (in a Cluster, one to each master);
+/// blocking waits have a pool. Dropping the last clone closes them.
+#[derive(Clone)]
+pub struct Redis {
+    inner: Arc<Inner>,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+struct Inner {
+    config: RedisConfig,
+    link: Link,
+    pool: Pool,
+    /// When a tag was last announced to the readers of the outbox.
+    announced: Mutex<HashMap<String, Announced>>,
+}
+
+/// The stamp of an announcement, and when it was made by this process's clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Announced {
+    pub stamp: String,
+    pub at: Instant,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Connects. `Invalid` names a setting that is wrong; `Denied`, `Unavailable` and `Timeout` say what stands in the
+    /// way.
+    pub async fn connect(config: RedisConfig) -> Result<Self> {
+        const OPERATION: &str = "redis.connect";
+        config.check()?;
+        let patience = config.connect_timeout() + config.response_timeout();
+        let open = tokio::time::timeout(patience, Link::open(&config));
+        let link = open
+            .await
+            .unwrap_or_else(|_| {
+                Err(error::timed_out(OPERATION, Access::Reads, patience.as_millis()))
+            })
+            .map_err(|error| error.with("urls", config.shown_urls()))?;
+        let pool = Pool::new(&config, &link)?;
+        let inner = Inner { config, link, pool, announced: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner), clock: None })
+    }
+
+    /// The same, stamping with `clock` instead of the server's: for tests that move time.
+    #[must_use]
+    pub fn on_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The clock given to [`Self::on_clock`]; `None`: the server's.
+    pub(crate) fn clock(&self) -> Option<&Arc<dyn Clock>> {
+        self.clock.as_ref()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &RedisConfig {
+        &self.inner.config
+    }
+
+    /// What every key begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.inner.config.prefix
+    }
+
+    /// Whether slots lie on several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.inner.config.mode == RedisMode::Cluster
+    }
+
+    #[allow(dead_code, reason = "the waits of the queue stand on it")]
+    pub(crate) fn link(&self) -> &Link {
+        &self.inner.link
+    }
+
+    #[allow(dead_code, reason = "the waits of the queue stand on it")]
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+
+    pub(crate) fn announced(&self) -> &Mutex<HashMap<String, Announced>> {
+        &self.inner.announced
+    }
+
+    /// Sends one command through the shared connection. In a Cluster all its keys lie in one slot.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Value> {
+        let answer = self.try_send(call).await?;
+        answer.map_err(|refused| error::map(call.operation, call.access, refused))
+    }
+
+    /// The same, with the server's refusal as it is; a timeout is the outer error.
+    pub(crate) async fn try_send(&self, call: &Call) -> Result<Result<Value, RedisError>, Error> {
+        let config = &self.inner.config;
+        let patience = config.connect_timeout() + config.response_timeout();
+        let deadline = Instant::now() + config.response_timeout();
+        tokio::time::timeout(patience, self.inner.link.send(call, deadline))
+            .await
+            .map_err(|_| error::timed_out(call.operation, call.access, patience.as_millis()))
+    }
+}

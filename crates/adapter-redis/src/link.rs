@@ -1,0 +1,182 @@
+//! The one multiplexed connection that ordinary commands share, and what is done when it or its server changes.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use hexmem_ports::Result;
+use redis::aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
+use redis::{Client, Cmd, ConnectionInfo, RedisError, Value};
+use tokio::sync::Mutex;
+
+use crate::error::{self, Access};
+use crate::{RedisConfig, RedisMode, target};
+
+const OPERATION: &str = "redis.connect";
+/// The first pause before a command is sent again, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A command of an operation.
+pub(crate) struct Call {
+    /// As `port.method`.
+    pub operation: &'static str,
+    /// Whether it changes something.
+    pub access: Access,
+    /// The command.
+    pub command: Cmd,
+}
+
+/// The connection.
+pub(crate) enum Link {
+    /// To one server, or to the master that the Sentinels name.
+    Direct(Box<Direct>),
+    /// To every master of a Cluster.
+    Cluster(ClusterConnection),
+}
+
+/// A connection to one server at a time.
+pub(crate) struct Direct {
+    sentinel: Option<Mutex<SentinelClient>>,
+    settings: ConnectionManagerConfig,
+    current: RwLock<Current>,
+}
+
+/// The server in use. The generation tells whether somebody else has replaced it already.
+#[derive(Clone)]
+struct Current {
+    generation: u64,
+    client: Client,
+    manager: ConnectionManager,
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) async fn open(config: &RedisConfig) -> Result<Self> {
+        let failed = |error| error::map(OPERATION, Access::Reads, error);
+        if config.mode == RedisMode::Cluster {
+            let client = target::cluster(config)?;
+            return client.get_async_connection().await.map(Self::Cluster).map_err(failed);
+        }
+        let settings = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(config.connect_timeout()))
+            .set_response_timeout(Some(config.response_timeout()))
+            .set_min_delay(Duration::from_millis(config.reconnect_min_ms.into()))
+            .set_max_delay(Duration::from_millis(config.reconnect_max_ms.into()))
+            .set_number_of_retries(usize::try_from(config.reconnect_tries).unwrap_or(usize::MAX));
+        let (client, sentinel) = if config.mode == RedisMode::Sentinel {
+            let mut sentinel = target::sentinel(config)?;
+            let client = sentinel.async_get_client().await.map_err(failed)?;
+            (client, Some(Mutex::new(sentinel)))
+        } else {
+            (target::single(config)?, None)
+        };
+        let manager = ConnectionManager::new_with_config(client.clone(), settings.clone())
+            .await
+            .map_err(failed)?;
+        let current = RwLock::new(Current { generation: 0, client, manager });
+        Ok(Self::Direct(Box::new(Direct { sentinel, settings, current })))
+    }
+
+    /// Sends the command, again while the server refuses it for the moment, until `deadline`. What may have been done
+    /// is sent again only where it changes nothing.
+    pub(crate) async fn send(&self, call: &Call, deadline: Instant) -> Result<Value, RedisError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.once(call).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let again = match self {
+                Self::Cluster(_) => {
+                    let lost = error.is_connection_dropped() || error.is_io_error();
+                    error::is_refused_for_now(&error)
+                        || error.is_connection_refusal()
+                        || (lost && call.access == Access::Reads)
+                }
+                Self::Direct(_) => {
+                    error::is_replica(&error)
+                        || (error.is_connection_dropped() && call.access == Access::Reads)
+                }
+            };
+            if !again || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn once(&self, call: &Call) -> Result<Value, RedisError> {
+        match self {
+            Self::Cluster(connection) => {
+                checked(connection.clone().req_packed_command(&call.command).await)
+            }
+            Self::Direct(direct) => {
+                let mut current = direct.current();
+                let answer = checked(current.manager.req_packed_command(&call.command).await);
+                if let Err(error) = &answer {
+                    let gone = direct.sentinel.is_some() && error.is_io_error();
+                    if error::is_replica(error) || gone {
+                        direct.replace(current.generation).await;
+                    }
+                }
+                answer
+            }
+        }
+    }
+
+    /// The server in use, for connections of one's own; `None` for a Cluster.
+    pub(crate) fn server(&self) -> Option<(u64, ConnectionInfo)> {
+        match self {
+            Self::Cluster(_) => None,
+            Self::Direct(direct) => {
+                let current = direct.current();
+                Some((current.generation, current.client.get_connection_info().clone()))
+            }
+        }
+    }
+}
+
+/// The driver gives a refusal as a value.
+pub(crate) fn checked(answer: Result<Value, RedisError>) -> Result<Value, RedisError> {
+    answer.and_then(Value::extract_error)
+}
+
+impl Direct {
+    fn current(&self) -> Current {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the Sentinels for the master anew, or resolves the one name anew: behind it may stand another server. Where
+    /// that fails the old one stays, and the next failure asks again.
+    async fn replace(&self, seen: u64) {
+        let client = match &self.sentinel {
+            Some(sentinel) => {
+                let mut sentinel = sentinel.lock().await;
+                if self.current().generation != seen {
+                    return;
+                }
+                match sentinel.async_get_client().await {
+                    Ok(client) => client,
+                    Err(error) => {
+                        tracing::warn!(%error, "the Sentinels name no master");
+                        return;
+                    }
+                }
+            }
+            None => self.current().client,
+        };
+        let made = ConnectionManager::new_lazy_with_config(client.clone(), self.settings.clone());
+        match made {
+            Ok(manager) => {
+                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+                if current.generation == seen {
+                    *current = Current { generation: seen + 1, client, manager };
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the master cannot be connected to"),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+-- Every script starts with this: the arguments in order, and the present by the server's clock unless it is given.
+local tag, taken = KEYS[1], 1
+local function take() taken = taken + 1; return ARGV[taken] end
+local now = tonumber(ARGV[1])
+if not now then local time = redis.call('TIME'); now = time[1] * 1000000 + time[2] end
+-- Whole numbers below 2^53 as text: Lua's own text of a large number is rounded.
+local function whole(number) return string.format('%.0f', number) end
+local function take_number() return tonumber(take()) end
+-- Readers keep an announcement for twice this long; behind an older one they might not look.
+local function check_stamp(stamp)
+  if math.abs(now - stamp) > 30000000 then error('ANNOUNCEMENT TOO OLD') end
+end
+-- Bytewise order. Lua's own follows the locale that the server was started in.
+local function bytes_less(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = a:byte(i), b:byte(i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
