@@ -65,6 +65,14 @@ pub struct RedisConfig {
     pub reconnect_tries: u32,
     /// Send small packets at once (TCP_NODELAY).
     pub tcp_nodelay: bool,
+    /// How many replicas must have a write before it is acknowledged, 0 to 100: `WAIT` behind each write. Fewer of them within
+    /// `wait_timeout_ms` is `Unavailable` with an unknown outcome. Each write then takes as long as the replicas, and
+    /// so does every other call behind it on the connection.
+    pub wait_replicas: u8,
+    /// How long a write waits for its replicas, in milliseconds: 1 to less than `response_timeout_ms`.
+    pub wait_timeout_ms: u32,
+    /// Cached answers of at least this many bytes are kept as an LZ4 block where that is shorter; 0: never.
+    pub cache_compress_from: u32,
     /// Connections for blocking waits, 1 to 1,024, opened when first needed.
     pub pool_size: u32,
 }
@@ -90,6 +98,9 @@ impl Default for RedisConfig {
             reconnect_max_ms: 2_000,
             reconnect_tries: 2,
             tcp_nodelay: true,
+            wait_replicas: 0,
+            wait_timeout_ms: 1_000,
+            cache_compress_from: 1_024,
             pool_size: 16,
         }
     }
@@ -133,6 +144,12 @@ impl RedisConfig {
             "reconnect_max_ms is reconnect_min_ms to 600000"
         } else if self.reconnect_tries > 100 {
             "reconnect_tries is 0 to 100"
+        } else if self.wait_replicas > 100 {
+            "wait_replicas is 0 to 100"
+        } else if self.wait_replicas > 0
+            && !(1..self.response_timeout_ms).contains(&self.wait_timeout_ms)
+        {
+            "wait_timeout_ms is 1 to less than response_timeout_ms"
         } else if !(1..=1_024).contains(&self.pool_size) {
             "pool_size is 1 to 1024"
         } else if self.cert_file.is_some() != self.key_file.is_some() {
@@ -151,6 +168,10 @@ impl RedisConfig {
 
     pub(crate) fn response_timeout(&self) -> Duration {
         Duration::from_millis(self.response_timeout_ms.into())
+    }
+
+    pub(crate) fn compress_from(&self) -> usize {
+        usize::try_from(self.cache_compress_from).unwrap_or(usize::MAX)
     }
 
     /// The URLs without user and password, for people to read.
@@ -193,6 +214,9 @@ impl fmt::Debug for RedisConfig {
             .field("reconnect_max_ms", &self.reconnect_max_ms)
             .field("reconnect_tries", &self.reconnect_tries)
             .field("tcp_nodelay", &self.tcp_nodelay)
+            .field("wait_replicas", &self.wait_replicas)
+            .field("wait_timeout_ms", &self.wait_timeout_ms)
+            .field("cache_compress_from", &self.cache_compress_from)
             .field("pool_size", &self.pool_size)
             .finish()
     }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use hexmem_ports::{Clock, Error, Result};
-use redis::{RedisError, Value};
+use redis::{Pipeline, RedisError, Value};
 
 use crate::error::{self, Access};
+use crate::exchange::{Sent, Wait};
 use crate::link::{Call, Link};
 use crate::pool::Pool;
+use crate::reply::{Fields, Reply};
 use crate::{RedisConfig, RedisMode};
 
 /// A Redis, Valkey or Redis Cluster. Clones share its connections.
@@ -26,6 +28,8 @@ pub struct Redis {
 struct Inner {
     config: RedisConfig,
     link: Link,
+    /// What follows each write, where replicas must have it.
+    wait: Option<Wait>,
     pool: Pool,
     /// When a tag was last announced to the readers of the outbox.
     announced: Mutex<HashMap<String, Announced>>,
@@ -59,7 +63,8 @@ impl Redis {
             })
             .map_err(|error| error.with("urls", config.shown_urls()))?;
         let pool = Pool::new(&config, &link)?;
-        let inner = Inner { config, link, pool, announced: Mutex::default() };
+        let wait = Wait::of(&config);
+        let inner = Inner { config, link, wait, pool, announced: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), clock: None })
     }
 
@@ -110,13 +115,31 @@ impl Redis {
         answer.map_err(|refused| error::map(call.operation, call.access, refused))
     }
 
+    /// Sends several reads, which are answered in order, in one round trip. In a Cluster all their keys lie in one slot.
+    pub(crate) async fn read_all(
+        &self,
+        operation: &'static str,
+        command: Pipeline,
+    ) -> Result<Fields> {
+        let call = Call { operation, access: Access::Reads, command };
+        let answer = self.try_send(&call).await?;
+        let answers = answer.map_err(|refused| error::map(operation, Access::Reads, refused))?;
+        Reply::new(operation, answers).list()
+    }
+
     /// The same, with the server's refusal as it is; a timeout is the outer error.
-    pub(crate) async fn try_send(&self, call: &Call) -> Result<Result<Value, RedisError>, Error> {
+    pub(crate) async fn try_send<C: Sent>(
+        &self,
+        call: &Call<C>,
+    ) -> Result<Result<Value, RedisError>, Error> {
         let config = &self.inner.config;
         let patience = config.connect_timeout() + config.response_timeout();
         let deadline = Instant::now() + config.response_timeout();
-        tokio::time::timeout(patience, self.inner.link.send(call, deadline))
-            .await
-            .map_err(|_| error::timed_out(call.operation, call.access, patience.as_millis()))
+        tokio::time::timeout(
+            patience,
+            self.inner.link.send(call, self.inner.wait.as_ref(), deadline),
+        )
+        .await
+        .map_err(|_| error::timed_out(call.operation, call.access, patience.as_millis()))
     }
 }

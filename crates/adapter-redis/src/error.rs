@@ -2,6 +2,7 @@
 //!
 //! Codes: <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>.
 
+use crate::exchange;
 use hexmem_ports::{Error, ErrorKind, Retry};
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 
@@ -83,6 +84,10 @@ fn describe(error: &RedisError) -> (ErrorKind, bool, Retry, &'static str) {
     if names(error, "MISCONF") {
         let way = "Redis cannot save to its disk and refuses writes; see its log";
         return (Unavailable, false, soon, way);
+    }
+    if error.code() == Some(exchange::NOT_REPLICATED) {
+        let way = "the master has the change, fewer replicas than wait_replicas do; send it again with its key";
+        return (Unavailable, true, soon, way);
     }
     if names(error, "NOREPLICAS") {
         let way = "Redis has fewer replicas than min-replicas-to-write asks for";

@@ -4,10 +4,12 @@
 //! under one hash tag and changes in one script, so that the same code is right on a single server and on a Cluster. What
 //! a crash or a failover can lose is the server's to say: see `docs/redis.md`.
 
+mod cache;
 mod config;
 mod connect;
 mod directory;
 mod error;
+mod exchange;
 mod key_value;
 mod keys;
 mod link;
@@ -18,6 +20,7 @@ mod reply;
 mod script;
 mod target;
 
+pub use cache::RedisCache;
 pub use config::*;
 pub use connect::Redis;
 pub use key_value::RedisKeyValue;

@@ -4,13 +4,14 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hexmem_ports::Result;
-use redis::aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
 use redis::{Client, Cmd, ConnectionInfo, RedisError, Value};
 use tokio::sync::Mutex;
 
 use crate::error::{self, Access};
+use crate::exchange::{Sent, Wait};
 use crate::{RedisConfig, RedisMode, target};
 
 const OPERATION: &str = "redis.connect";
@@ -18,14 +19,14 @@ const OPERATION: &str = "redis.connect";
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// A command of an operation.
-pub(crate) struct Call {
+/// A command of an operation, or several that are answered in order.
+pub(crate) struct Call<C = Cmd> {
     /// As `port.method`.
     pub operation: &'static str,
     /// Whether it changes something.
     pub access: Access,
     /// The command.
-    pub command: Cmd,
+    pub command: C,
 }
 
 /// The connection.
@@ -81,10 +82,15 @@ impl Link {
 
     /// Sends the command, again while the server refuses it for the moment, until `deadline`. What may have been done
     /// is sent again only where it changes nothing.
-    pub(crate) async fn send(&self, call: &Call, deadline: Instant) -> Result<Value, RedisError> {
+    pub(crate) async fn send<C: Sent>(
+        &self,
+        call: &Call<C>,
+        wait: Option<&Wait>,
+        deadline: Instant,
+    ) -> Result<Value, RedisError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.once(call).await {
+            let error = match self.once(call, wait).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -108,14 +114,17 @@ impl Link {
         }
     }
 
-    async fn once(&self, call: &Call) -> Result<Value, RedisError> {
+    async fn once<C: Sent>(
+        &self,
+        call: &Call<C>,
+        wait: Option<&Wait>,
+    ) -> Result<Value, RedisError> {
+        let wait = wait.filter(|_| call.access == Access::Writes);
         match self {
-            Self::Cluster(connection) => {
-                checked(connection.clone().req_packed_command(&call.command).await)
-            }
+            Self::Cluster(connection) => call.command.exchange(&mut connection.clone(), wait).await,
             Self::Direct(direct) => {
                 let mut current = direct.current();
-                let answer = checked(current.manager.req_packed_command(&call.command).await);
+                let answer = call.command.exchange(&mut current.manager, wait).await;
                 if let Err(error) = &answer {
                     let gone = direct.sentinel.is_some() && error.is_io_error();
                     if error::is_replica(error) || gone {
