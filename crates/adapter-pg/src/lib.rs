@@ -12,7 +12,6 @@
 //! - What must look after it has locked is a function in the migration: one round trip, and each statement in it sees
 //!   what was committed before that statement.
 //! - Effects come last: `tx.work().push_effects(&Effects::new(...)?)`, or `hexmem.push_effects(...)` within a function.
-//! - Waiting: `let mut ear = postgres.hear(topic);` and `ear.heard()` beside a pause; told by `hexmem.notify(topic)`.
 //! - A key of idempotence: `hexmem.replay_begin`, then `replay_end` or `replay_forget`.
 
 #![allow(dead_code, reason = "what the ports that follow call")]
@@ -21,11 +20,11 @@ mod config;
 mod connect;
 mod error;
 mod key_value;
-mod listen;
 mod migrate;
 mod outbox;
 mod pool;
 mod query;
+mod sessions;
 mod sql;
 mod value;
 
@@ -36,3 +35,4 @@ pub use key_value::PgKeyValue;
 pub use migrate::{Applied, SchemaStatus};
 pub use outbox::PgOutbox;
 pub use pool::PoolState;
+pub use sessions::PgSessions;

@@ -39,6 +39,7 @@ macro_rules! migrations {
 
 const MIGRATIONS: &[Migration] = migrations![
     1 "base" "0001_base.sql",
+    2 "sessions" "0002_sessions.sql",
 ];
 
 impl Migration {
