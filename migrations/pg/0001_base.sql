@@ -18,6 +18,10 @@ LANGUAGE sql IMMUTABLE AS 'SELECT round(extract(epoch FROM instant) * 1000000)::
 CREATE FUNCTION hexmem.next_version(previous int8, instant timestamptz) RETURNS int8
 LANGUAGE sql IMMUTABLE AS 'SELECT greatest(coalesce(previous + 1, 1), hexmem.micros(instant))';
 
+-- Wakes those who wait for a topic. One channel for all: its name is short, whatever the topics are. Not before the
+-- commit, and a topic told twice in a transaction is told once.
+CREATE FUNCTION hexmem.notify(topic text) RETURNS void LANGUAGE sql AS 'SELECT pg_notify(''hexmem.wake'', topic)';
+
 CREATE TABLE hexmem.replay (
     op_hash    bytea       PRIMARY KEY,
     -- NULL while the first call is under way; nobody else sees that.

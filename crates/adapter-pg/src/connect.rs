@@ -8,6 +8,7 @@ use sqlx::{PgConnection, SqlStr};
 use tokio::time::timeout;
 
 use crate::error::{self, Doing};
+use crate::listen::Listener;
 use crate::pool::{Lease, Pool, PoolState, Sweeper};
 use crate::query::{Access, GRACE, Query, State, Work, simple};
 use crate::sql::Statements;
@@ -24,6 +25,7 @@ struct Inner {
     statements: Statements,
     primary: Arc<Pool>,
     replica: Option<Arc<Pool>>,
+    listener: Listener,
     _sweeper: Sweeper,
 }
 
@@ -63,6 +65,7 @@ impl Postgres {
         let pools = [Some(&primary), replica.as_ref()].into_iter().flatten().map(Arc::clone);
         Ok(Self(Arc::new(Inner {
             statements: Statements::new(&config.schema),
+            listener: Listener::default(),
             _sweeper: Sweeper::start(pools.collect()),
             primary,
             replica,
@@ -91,6 +94,10 @@ impl Postgres {
         if let Some(replica) = &self.0.replica {
             replica.close().await;
         }
+    }
+
+    pub(crate) fn listener(&self) -> &Listener {
+        &self.0.listener
     }
 
     pub(crate) fn primary(&self) -> &Arc<Pool> {

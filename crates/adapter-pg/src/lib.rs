@@ -12,6 +12,7 @@
 //! - What must look after it has locked is a function in the migration: one round trip, and each statement in it sees
 //!   what was committed before that statement.
 //! - Effects come last: `tx.work().push_effects(&Effects::new(...)?)`, or `hexmem.push_effects(...)` within a function.
+//! - Waiting: `let mut ear = postgres.hear(topic);` and `ear.heard()` beside a pause; told by `hexmem.notify(topic)`.
 //! - A key of idempotence: `hexmem.replay_begin`, then `replay_end` or `replay_forget`.
 
 #![allow(dead_code, reason = "what the ports that follow call")]
@@ -20,6 +21,7 @@ mod config;
 mod connect;
 mod error;
 mod key_value;
+mod listen;
 mod migrate;
 mod outbox;
 mod pool;
