@@ -2,6 +2,7 @@
 //!
 //! Codes: <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>.
 
+use crate::directory::TOO_OLD;
 use crate::exchange;
 use hexmem_ports::{Error, ErrorKind, Retry};
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
@@ -100,6 +101,10 @@ fn describe(error: &RedisError) -> (ErrorKind, bool, Retry, &'static str) {
     if names(error, "NOPERM") {
         let way = "the ACL user may not do this; allow it the keys of the prefix, the scripts and the data commands";
         return (Denied, false, never, way);
+    }
+    if error.detail().is_some_and(|detail| detail.contains(TOO_OLD)) {
+        let way = "the call took too long to reach Redis; repeat it";
+        return (Unavailable, false, soon, way);
     }
     if names(error, "READONLY") {
         let way = "the server is a read-only replica; the master is another one now";

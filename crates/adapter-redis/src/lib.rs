@@ -18,6 +18,7 @@ mod outbox;
 mod pool;
 mod reply;
 mod script;
+mod sessions;
 mod target;
 
 pub use cache::RedisCache;
@@ -26,3 +27,4 @@ pub use connect::Redis;
 pub use key_value::RedisKeyValue;
 pub(crate) use link::Call;
 pub use outbox::RedisOutbox;
+pub use sessions::RedisSessions;

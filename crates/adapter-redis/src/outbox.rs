@@ -29,7 +29,6 @@ pub(crate) const DIRECTORY: Directory = Directory('o');
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// The arguments that `push.lua` takes after the stamp.
-#[allow(dead_code, reason = "sessions and queue push effects")]
 pub(crate) fn write_args(effects: &[Effect], args: &mut Vec<Vec<u8>>) {
     args.push(effects.len().to_string().into_bytes());
     for effect in effects {

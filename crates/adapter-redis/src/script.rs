@@ -54,7 +54,6 @@ impl Script {
     }
 
     /// It calls `push_effects()` where it succeeds.
-    #[allow(dead_code, reason = "sessions and queue push effects")]
     pub(crate) const fn with_effects(mut self) -> Self {
         self.pushes = true;
         self
@@ -110,6 +109,12 @@ impl ScriptCall<'_> {
         self
     }
 
+    /// How many, then each of them.
+    #[must_use]
+    pub(crate) fn list(self, args: &[impl AsRef<str>]) -> Self {
+        args.iter().fold(self.arg(args.len()), |call, arg| call.arg(arg.as_ref()))
+    }
+
     /// Bytes, without a copy.
     #[must_use]
     pub(crate) fn bytes(mut self, arg: Vec<u8>) -> Self {
@@ -131,7 +136,6 @@ impl ScriptCall<'_> {
 
     /// The effects of the change, for a script with [`Script::with_effects`]. The caller has checked them.
     #[must_use]
-    #[allow(dead_code, reason = "sessions and queue push effects")]
     pub(crate) fn effects(mut self, effects: &[Effect]) -> Self {
         let mut args = Vec::new();
         outbox::write_args(effects, &mut args);

@@ -15,7 +15,7 @@ use crate::Redis;
 use crate::directory::{Directory, SHARDS};
 use crate::keys::Tag;
 use crate::reply::{Fields, Reply};
-use crate::script::{Script, ScriptCall};
+use crate::script::Script;
 
 /// The tags that hold entries.
 const DIRECTORY: Directory = Directory('b');
@@ -140,14 +140,10 @@ impl RedisKeyValue {
         let tag = self.0.bucket(bucket);
         let expected = expected.map(|version| version.to_string()).unwrap_or_default();
         let call = self.0.script(&DELETE, &tag).arg(expected);
-        let mut answer = names(call, keys).run(operation).await?.list()?;
+        let mut answer = call.list(keys).run(operation).await?.list()?;
         let removed = answer.item()?.uint()?;
         Ok((removed, answer.optional()?.map(Reply::uint).transpose()?))
     }
-}
-
-fn names<'a>(call: ScriptCall<'a>, keys: &[Name]) -> ScriptCall<'a> {
-    keys.iter().fold(call.arg(keys.len()), |call, key| call.arg(key.as_str()))
 }
 
 #[async_trait]
@@ -163,7 +159,7 @@ impl KeyValueStore for RedisKeyValue {
             return Ok(Vec::new());
         }
         let tag = self.0.bucket(bucket);
-        let found = names(self.0.script(&GET_MANY, &tag), keys).run(OPERATION).await?.list()?;
+        let found = self.0.script(&GET_MANY, &tag).list(keys).run(OPERATION).await?.list()?;
         found.map(|row| row.some().map(|row| entry(&mut row.list()?)).transpose()).collect()
     }
 
@@ -365,7 +361,7 @@ impl KeyValueStore for RedisKeyValue {
 }
 
 /// An end of a range of names: `[` with, `(` without the name itself.
-fn bound(kind: u8, name: &[u8]) -> Vec<u8> {
+pub(crate) fn bound(kind: u8, name: &[u8]) -> Vec<u8> {
     let mut bound = vec![kind];
     bound.extend_from_slice(name);
     bound

@@ -18,3 +18,11 @@ local function bytes_less(a, b)
   end
   return #a < #b
 end
+-- Order of whole numbers as digits, for those that lie beyond what Lua counts exactly.
+local function digits_less(a, b)
+  local below_a, below_b = a:sub(1, 1) == '-', b:sub(1, 1) == '-'
+  if below_a ~= below_b then return below_a end
+  if below_a then a, b = b:sub(2), a:sub(2) end
+  if #a ~= #b then return #a < #b end
+  return bytes_less(a, b)
+end

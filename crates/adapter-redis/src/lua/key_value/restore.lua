@@ -1,18 +1,11 @@
 -- Puts entries as they were elsewhere over older ones: the version decides, then the time of change. Both may lie beyond what
 -- Lua counts exactly, so they are compared as digits.
-local function less(a, b)
-  local below_a, below_b = a:sub(1, 1) == '-', b:sub(1, 1) == '-'
-  if below_a ~= below_b then return below_a end
-  if below_a then a, b = b:sub(2), a:sub(2) end
-  if #a ~= #b then return #a < #b end
-  return a < b
-end
 local tenant, bucket, count, answers = take(), take(), take_number(), {}
 for i = 1, count do
   local name, version, modified, ends, deleted, value = take(), take(), take(), take(), take(), take()
   local before = held(name)
-  local newer = not before or less(before.version, version)
-    or (before.version == version and less(before.modified, modified))
+  local newer = not before or digits_less(before.version, version)
+    or (before.version == version and digits_less(before.modified, modified))
   answers[i] = newer and 1 or 0
   if newer then
     local key = entry_key(name)

@@ -1,0 +1,3 @@
+-- The live session of a token.
+local ref = opened(take())
+return ref and shown(ref) or false
