@@ -36,12 +36,18 @@ struct Need {
     tests: &'static str,
 }
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need {
         package: "adapter-pg",
         adapter: "pg",
         service: Service::Postgres,
         tests: "package(adapter-pg)",
+    },
+    Need {
+        package: "adapter-pg",
+        adapter: "pg-pgvector",
+        service: Service::PgVector,
+        tests: "(package(adapter-pg) & binary(pgvector))",
     },
     Need {
         package: "adapter-redis",
@@ -62,6 +68,13 @@ const NEEDS: [Need; 4] = [
         tests: "package(adapter-qdrant)",
     },
 ];
+
+impl Need {
+    /// Whether nothing of the package can run without it.
+    fn is_whole(&self) -> bool {
+        self.service != Service::PgVector
+    }
+}
 
 /// How many tests ended how.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +227,7 @@ impl Run<'_> {
         let mut command = cargo_with(&["test", "--all-features", "--no-fail-fast", "--tests"]);
         if !chooses_packages(args) {
             command.arg("--workspace");
-            for need in excluded {
+            for need in excluded.iter().filter(|need| need.is_whole()) {
                 command.args(["--exclude", need.package]);
             }
         }
@@ -224,7 +237,7 @@ impl Run<'_> {
 
     fn doc_tests(&mut self, excluded: &[&Need]) -> Result<Tests> {
         let mut command = cargo_with(&["test", "--doc", "--workspace", "--all-features"]);
-        for need in excluded {
+        for need in excluded.iter().filter(|need| need.is_whole()) {
             command.args(["--exclude", need.package]);
         }
         self.counted(&mut command)

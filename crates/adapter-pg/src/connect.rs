@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hexmem_ports::{Error, ErrorKind, Result};
 use sqlx::{PgConnection, SqlStr};
@@ -26,6 +27,8 @@ struct Inner {
     primary: Arc<Pool>,
     replica: Option<Arc<Pool>>,
     listener: Listener,
+    /// Whether the database had a usable pgvector when it was connected to.
+    pgvector: AtomicBool,
     _sweeper: Sweeper,
 }
 
@@ -69,6 +72,7 @@ impl Postgres {
             _sweeper: Sweeper::start(pools.collect()),
             primary,
             replica,
+            pgvector: AtomicBool::new(false),
             config,
         })))
     }
@@ -98,6 +102,15 @@ impl Postgres {
 
     pub(crate) fn listener(&self) -> &Listener {
         &self.0.listener
+    }
+
+    /// Whether the database has the extension pgvector, 0.8 or newer.
+    pub(crate) fn has_pgvector(&self) -> bool {
+        self.0.pgvector.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn found_pgvector(&self, there: bool) {
+        self.0.pgvector.store(there, Ordering::Relaxed);
     }
 
     pub(crate) fn primary(&self) -> &Arc<Pool> {

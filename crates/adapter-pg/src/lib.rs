@@ -29,6 +29,7 @@ mod query;
 mod sessions;
 mod sql;
 mod value;
+mod vectors;
 
 pub use config::*;
 pub use connect::Postgres;
@@ -38,3 +39,4 @@ pub use migrate::{Applied, SchemaStatus};
 pub use outbox::PgOutbox;
 pub use pool::PoolState;
 pub use sessions::PgSessions;
+pub use vectors::PgVectors;

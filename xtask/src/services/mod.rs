@@ -46,10 +46,12 @@ pub(crate) enum Service {
     RedisCluster,
     /// Qdrant.
     Qdrant,
+    /// pgvector on the server of [`Self::Postgres`]: found there or not, never installed.
+    PgVector,
 }
 
 impl Service {
-    /// Every kind.
+    /// Every kind that can be started.
     pub(crate) const ALL: [Self; 4] =
         [Self::Postgres, Self::Redis, Self::RedisCluster, Self::Qdrant];
 
@@ -60,6 +62,7 @@ impl Service {
             Self::Redis => "redis",
             Self::RedisCluster => "redis-cluster",
             Self::Qdrant => "qdrant",
+            Self::PgVector => "pgvector",
         }
     }
 
@@ -70,6 +73,7 @@ impl Service {
             Self::Redis => "HEXMEM_TEST_REDIS_URL",
             Self::RedisCluster => "HEXMEM_TEST_REDIS_CLUSTER_URL",
             Self::Qdrant => "HEXMEM_TEST_QDRANT_URL",
+            Self::PgVector => "HEXMEM_TEST_PGVECTOR_URL",
         }
     }
 
@@ -85,6 +89,7 @@ impl Service {
             Self::Redis => redis::start_single(state),
             Self::RedisCluster => redis::start_cluster(state),
             Self::Qdrant => qdrant::start(state),
+            Self::PgVector => Err(Failure::new("pgvector is part of a server: ask for postgres")),
         }
     }
 }
@@ -155,7 +160,9 @@ fn obtain_all(state: &mut State, wanted: &[Service]) -> Vec<Had> {
     let mut all = Vec::new();
     for &service in wanted {
         let name = service.name();
-        let url = service.obtain(state).map_err(|failure| failure.to_string());
+        let url =
+            if service == Service::PgVector { on_postgres(&all) } else { service.obtain(state) };
+        let url = url.map_err(|failure| failure.to_string());
         match &url {
             Ok(url) => eprintln!("{name}: {}", without_password(url)),
             Err(reason) => eprintln!("{name}: NOT RUN: {reason}"),
@@ -163,6 +170,16 @@ fn obtain_all(state: &mut State, wanted: &[Service]) -> Vec<Had> {
         all.push(Had { service, url });
     }
     all
+}
+
+/// The server among `had` that has pgvector.
+fn on_postgres(had: &[Had]) -> Result<String> {
+    let postgres = had.iter().find(|had| had.service == Service::Postgres);
+    match postgres.map(|had| &had.url) {
+        Some(Ok(url)) => postgres::with_pgvector(url),
+        Some(Err(reason)) => Err(Failure::new(reason.clone())),
+        None => Err(Failure::new("no PostgreSQL was asked for")),
+    }
 }
 
 /// A URL as it may be shown.

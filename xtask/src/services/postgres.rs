@@ -26,8 +26,32 @@ fn url(port: u16) -> String {
     format!("postgres://{USER}@127.0.0.1:{port}/postgres")
 }
 
+/// `url`, if its server offers pgvector. Debian has no package of it for every release: it is never installed.
+pub(super) fn with_pgvector(url: &str) -> Result<String> {
+    let Some(psql) = find("psql", &folders()) else {
+        return Err(Failure::new("psql is not here to ask the server for pgvector"));
+    };
+    let asked = "SELECT default_version FROM pg_available_extensions WHERE name = 'vector'";
+    let output = Command::new(psql)
+        .args(["-XAtq", "-c", asked, url])
+        .env("PGCONNECT_TIMEOUT", "10")
+        .stdin(Stdio::null())
+        .output()
+        .trying("ask the server for pgvector")?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && !version.trim().is_empty() {
+        return Ok(url.to_owned());
+    }
+    Err(Failure::new("the server does not offer the extension pgvector (vector)"))
+}
+
 /// `initdb` on the path, or the newest of Debian's.
 fn initdb() -> Option<PathBuf> {
+    find("initdb", &folders()).filter(|initdb| initdb.with_file_name("postgres").is_file())
+}
+
+/// Where Debian has its programs, the newest first.
+fn folders() -> Vec<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut folders: Vec<(u32, PathBuf)> = versions
         .map(|entry| {
@@ -36,8 +60,7 @@ fn initdb() -> Option<PathBuf> {
         })
         .collect();
     folders.sort_by(|a, b| b.cmp(a));
-    let folders: Vec<PathBuf> = folders.into_iter().map(|(_, folder)| folder).collect();
-    find("initdb", &folders).filter(|initdb| initdb.with_file_name("postgres").is_file())
+    folders.into_iter().map(|(_, folder)| folder).collect()
 }
 
 fn from_program(state: &mut State, initdb: &Path) -> Result<String> {

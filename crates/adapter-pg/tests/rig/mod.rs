@@ -238,7 +238,18 @@ pub(crate) async fn bench() -> Bench {
 
 /// A bench whose handles are opened with other settings.
 pub(crate) async fn bench_with(config: impl Fn(&Database) -> PgConfig) -> Bench {
-    let database = Arc::new(Database::migrated().await);
+    bench_on(Database::migrated().await, config).await
+}
+
+/// A bench whose database has the extension pgvector, which the server must offer.
+pub(crate) async fn bench_with_pgvector() -> Bench {
+    let database = Database::migrated().await;
+    run(&mut connect(&database.url).await, "CREATE EXTENSION vector").await;
+    bench_on(database, Database::config).await
+}
+
+async fn bench_on(database: Database, config: impl Fn(&Database) -> PgConfig) -> Bench {
+    let database = Arc::new(database);
     let open = async |schema: &str| {
         let config = PgConfig { schema: schema.to_owned(), ..config(&database) };
         Postgres::connect(config).await.unwrap()

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use hexmem_ports::rules::field_terms;
 use hexmem_ports::{Point, PointId};
 
-use super::fields;
 use super::layout::Layout;
 use super::pack::{self, DenseRun};
 use super::postings::{Block, Posting, encode};
@@ -100,7 +100,7 @@ impl Batch {
         }
         for (channel, path, kind) in layout.fields() {
             let Some(value) = path.of(&point.payload) else { continue };
-            let terms = fields::terms(kind, value).into_iter();
+            let terms = field_terms(kind, value).into_iter();
             postings.extend(terms.map(|term| Posting { channel, term, ord, value: f32::NAN }));
         }
     }

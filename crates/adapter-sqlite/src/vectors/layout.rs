@@ -48,9 +48,13 @@ impl Layout {
         self.sparse.get(usize::from(channel).checked_sub(self.dense.len() + 1)?)
     }
 
+    /// The channel of an indexed field, by its place among them.
+    pub(super) fn field(&self, place: usize) -> u16 {
+        self.channel(self.dense.len() + self.sparse.len() + place)
+    }
+
     pub(super) fn fields(&self) -> impl Iterator<Item = (u16, &FieldPath, FieldKind)> {
-        let before = self.dense.len() + self.sparse.len();
         let fields = self.fields.iter().enumerate();
-        fields.map(move |(at, (path, kind))| (self.channel(before + at), path, *kind))
+        fields.map(|(at, (path, kind))| (self.field(at), path, *kind))
     }
 }

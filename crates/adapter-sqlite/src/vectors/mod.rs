@@ -6,7 +6,6 @@
 mod batch;
 mod collection;
 mod dense;
-mod fields;
 mod layout;
 mod live;
 mod pack;

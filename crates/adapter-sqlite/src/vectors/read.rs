@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 
+use hexmem_ports::rules::{FieldPlan, field_plan};
 use hexmem_ports::{Cursor, Filter, Limit, Name, Page, Point, PointId, Result};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::collection::Collection;
-use super::fields::{self, Plan};
 use super::pack::{self, DenseRun};
 use super::{Turn, corrupt, dense, id_list, number_list, postings};
 
@@ -55,7 +55,7 @@ pub(super) async fn candidates(
     collection: &Collection,
     filter: &Filter,
 ) -> Result<Option<Ords>> {
-    match fields::plan(&collection.layout, filter) {
+    match field_plan(&collection.spec.indexed, filter) {
         Some(plan) => follow(turn, collection, &plan).await.map(Some),
         None => Ok(None),
     }
@@ -64,21 +64,22 @@ pub(super) async fn candidates(
 fn follow<'a, T: Turn>(
     turn: &'a mut T,
     collection: &'a Collection,
-    plan: &'a Plan,
+    plan: &'a FieldPlan,
 ) -> Pin<Box<dyn Future<Output = Result<Ords>> + Send + 'a>> {
     Box::pin(async move {
         let mut found = Ords::none(collection);
         match plan {
-            Plan::Terms(channel, terms) => {
-                for (_, segment, list) in lists(turn, collection, *channel, terms).await? {
+            FieldPlan::Terms(place, terms) => {
+                let channel = collection.layout.field(*place);
+                for (_, segment, list) in lists(turn, collection, channel, terms).await? {
                     gather(turn, segment, &list, &mut found)?;
                 }
             }
-            Plan::Range(channel, least, most) => {
+            FieldPlan::Range(place, least, most) => {
                 let blocks: Vec<(i64, i64, Vec<u8>)> =
                     sqlx::query_as(include_str!("../sql/vectors/postings_range.sql"))
                         .bind(collection.id)
-                        .bind(channel)
+                        .bind(collection.layout.field(*place))
                         .bind(least)
                         .bind(most)
                         .fetch_all(turn.connection())
@@ -95,13 +96,13 @@ fn follow<'a, T: Turn>(
                     }
                 }
             }
-            Plan::And(parts) => {
+            FieldPlan::And(parts) => {
                 for (i, part) in parts.iter().enumerate() {
                     let part = follow(turn, collection, part).await?;
                     found.combine(&part, |a, b| if i == 0 { b } else { a & b });
                 }
             }
-            Plan::Or(parts) => {
+            FieldPlan::Or(parts) => {
                 for part in parts {
                     found.combine(&follow(turn, collection, part).await?, |a, b| a | b);
                 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Vectors;
 use crate::records;
 
-const CLAUSES: [&str; 25] = [
+const CLAUSES: [&str; 26] = [
     "VEC-CREATE-1",
     "VEC-CREATE-2",
     "VEC-CREATE-3",
@@ -37,6 +37,7 @@ const CLAUSES: [&str; 25] = [
     "VEC-SEARCH-6",
     "VEC-SEARCH-7",
     "VEC-SEARCH-8",
+    "VEC-SEARCH-9",
     "VEC-SCROLL-1",
     "VEC-COUNT-1",
     "VEC-FACET-1",
@@ -203,6 +204,13 @@ impl VectorStore for Broken {
             "VEC-SEARCH-5" => {
                 let all = VectorSearch { min_score: None, ..search.clone() };
                 self.inner.search(collection, &all).await
+            }
+            // As an index that loses many of the near ones.
+            "VEC-SEARCH-9" => {
+                let more = Limit::new(search.limit.get().saturating_mul(2).min(10_000))?;
+                let wider = VectorSearch { limit: more, ..search.clone() };
+                let found = self.inner.search(collection, &wider).await;
+                found.map(|found| found.into_iter().skip(1).step_by(2).collect())
             }
             "VEC-SEARCH-7" => self.mixed(collection, search).await,
             "VEC-SEARCH-8" => self.stale(collection, search).await,

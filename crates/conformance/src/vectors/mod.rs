@@ -39,6 +39,7 @@ macro_rules! vectors_suite {
             vec_search_3: [DenseVectors, SparseVectors], vec_search_4: [DenseVectors, SparseVectors],
             vec_search_5: [DenseVectors, SparseVectors], vec_search_6: [DenseVectors, SparseVectors],
             vec_search_7: [DenseVectors, SparseVectors], vec_search_8: [DenseVectors, SparseVectors],
+            vec_search_9: [DenseIndex],
             vec_scroll_1, vec_count_1: [ExactCounts], vec_facet_1: [ExactCounts],
             rec_kind_1: [Records], rec_scan_1: [Records], rec_scan_2: [Records],
             rec_restore_1: [Records], rec_restore_2: [Records], rec_restore_3: [Records],

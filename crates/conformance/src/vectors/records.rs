@@ -91,7 +91,9 @@ pub async fn rec_restore_2(rig: Vectors) {
 /// `REC-RESTORE-3`
 pub async fn rec_restore_3(rig: Vectors) {
     let points = subject(&rig);
-    let (rig, at) = (rig, points.0.clone());
+    let at = points.0.clone();
+    // What the rig guards must outlive its first part.
+    let _guard = rig.guard.clone();
     let (store, scanned, twin) = (rig.store.clone(), rig.records.clone(), rig.twin.clone());
     records::restore_3(rig, points).await;
     let (copy, copied) = twin.expect("a rig that declares records has a twin");

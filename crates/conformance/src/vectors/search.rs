@@ -1,7 +1,8 @@
 //! Searches against a ranking by brute force.
 
 use hexmem_ports::{
-    CollectionId, ErrorKind, Filter, Point, PointId, SparseVector, VectorQuery, VectorSearch,
+    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, ErrorKind, Filter, Point, PointId,
+    SparseVector, VectorQuery, VectorSearch,
 };
 use serde_json::json;
 
@@ -260,5 +261,64 @@ pub async fn vec_search_8(rig: Vectors) {
             let found = read.search(&c, &search(query.clone(), 1_000)).await.unwrap();
             agree(&found, &expected, 1_000);
         }
+    }
+}
+
+/// `VEC-SEARCH-9`
+pub async fn vec_search_9(rig: Vectors) {
+    const POINTS: u32 = 1_500;
+    let c = collection(&rig);
+    let distances =
+        [("cos", Distance::Cosine), ("dot", Distance::Dot), ("euclid", Distance::Euclid)];
+    let dense = distances
+        .map(|(vector, distance)| (name(vector), DenseSpec { space: space(24), distance }));
+    let wide = CollectionSpec { dense: dense.into(), sparse: [].into(), ..spec() };
+    rig.store.create(&c, wide).await.unwrap();
+    let mut numbers = Numbers(3);
+    let mut points: Vec<Point> = (0..POINTS)
+        .map(|n| {
+            let dense = distances.map(|(vector, _)| (name(vector), numbers.dense(24)));
+            Point { dense: dense.into(), sparse: [].into(), ..point(n) }
+        })
+        .collect();
+    for points in points.chunks(500) {
+        rig.store.upsert(&c, points.to_vec()).await.unwrap();
+    }
+    // What an index has taken in must be gone from it too.
+    let gone: Vec<PointId> = points.drain(..200).map(|point| point.id).collect();
+    rig.store.delete(&c, &gone).await.unwrap();
+    // Half of them, a third that no index of fields tells, 13 of them, none.
+    let filters = [
+        json!({}),
+        json!({"field": "flag", "eq": true}),
+        json!({"field": "tags", "eq": 1}),
+        json!({"field": "n", "gte": 700, "lt": 713}),
+        json!({"field": "lang", "eq": "no such"}),
+    ];
+    for condition in filters.iter().map(filter) {
+        let (mut found, mut nearest) = (0, 0);
+        for (vector, _) in distances {
+            for _ in 0..8 {
+                let query = dense_query(vector, numbers.dense(24));
+                let expected = ranking(&points, &query, &condition);
+                let wanted = VectorSearch {
+                    filter: condition.clone(),
+                    accuracy: Accuracy::Indexed,
+                    ..search(query, 10)
+                };
+                let hits = rig.other.search(&c, &wanted).await.unwrap();
+                assert_eq!(hits.len(), expected.len().min(10), "the limit is filled");
+                let least = expected.get(9).or(expected.last()).map_or(0.0, |(_, score)| *score);
+                for hit in &hits {
+                    let (_, score) = expected.iter().find(|(id, _)| *id == hit.id).unwrap();
+                    let near = (f64::from(hit.score) - score).abs() <= 1e-4 * (1.0 + score.abs());
+                    assert!(near, "{} for {score}", hit.score);
+                    // One that ties with the last of the nearest is as near.
+                    found += u32::from(*score >= least - 1e-6);
+                }
+                nearest += u32::try_from(expected.len().min(10)).unwrap();
+            }
+        }
+        assert!(found * 100 >= nearest * 98, "{found} of {nearest} for {}", condition.to_json());
     }
 }

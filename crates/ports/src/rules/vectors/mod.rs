@@ -6,6 +6,7 @@ mod facets;
 mod fuse;
 mod rank;
 mod sparse;
+mod terms;
 
 pub use check::*;
 pub use dense::*;
@@ -13,3 +14,4 @@ pub use facets::*;
 pub use fuse::*;
 pub use rank::*;
 pub use sparse::*;
+pub use terms::*;

@@ -1,28 +1,31 @@
 //! Indexed fields: values as terms, and what a filter can be answered with from them.
 //!
-//! Terms are coarser than values (a hash, or the high half of a number), so what they give is a superset, and
-//! the filter itself decides.
+//! For stores that keep lists of the points that have a term. Terms are coarser than values (a hash, or the high
+//! half of a number), so what they give is a superset, and [`Filter::matches`] decides.
 
-use hexmem_ports::{Bounds, FieldKind, FieldPath, Filter};
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::layout::Layout;
+use crate::{Bounds, FieldKind, FieldPath, Filter};
 
-/// The points that can pass, told by terms. What cannot be told so has no plan.
-#[derive(Debug, PartialEq)]
-pub(super) enum Plan {
-    /// Points with one of the terms.
-    Terms(u16, Vec<u32>),
-    /// Points with a term within these.
-    Range(u16, u32, u32),
+/// The points that can pass a filter, told by terms. Fields are named by their place among the indexed ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldPlan {
+    /// Points with one of the terms, which grow.
+    Terms(usize, Vec<u32>),
+    /// Points with a term of at least the first and at most the second.
+    Range(usize, u32, u32),
     /// Those of all.
-    And(Vec<Plan>),
+    And(Vec<FieldPlan>),
     /// Those of any.
-    Or(Vec<Plan>),
+    Or(Vec<FieldPlan>),
 }
 
-/// The terms of a payload's value, with repeats.
-pub(super) fn terms(kind: FieldKind, value: &Value) -> Vec<u32> {
+type Indexed = BTreeMap<FieldPath, FieldKind>;
+
+/// The terms of a payload's value, with repeats. Stores keep them: they must not change.
+pub fn field_terms(kind: FieldKind, value: &Value) -> Vec<u32> {
     match value {
         Value::Array(items) => items.iter().filter_map(|item| term(kind, item)).collect(),
         value => term(kind, value).into_iter().collect(),
@@ -52,7 +55,7 @@ fn ordered(number: f64) -> u32 {
     u32::try_from(turned >> 32).unwrap_or(u32::MAX)
 }
 
-/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>): stored, so it must not change.
+/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>).
 fn hash(kind: u8, bytes: &[u8]) -> u32 {
     [kind]
         .iter()
@@ -60,48 +63,51 @@ fn hash(kind: u8, bytes: &[u8]) -> u32 {
         .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-/// How the filter's points can be told, if they can.
-pub(super) fn plan(layout: &Layout, filter: &Filter) -> Option<Plan> {
+/// How the filter's points can be told from the terms of `indexed` fields; `None` where only reading them tells.
+pub fn field_plan(indexed: &BTreeMap<FieldPath, FieldKind>, filter: &Filter) -> Option<FieldPlan> {
     match filter {
-        Filter::Eq(path, value) => equal(layout, path, std::slice::from_ref(value)),
-        Filter::In(path, values) => equal(layout, path, values),
-        Filter::Range(path, bounds) => range(layout, path, bounds),
+        Filter::Eq(path, value) => equal(indexed, path, std::slice::from_ref(value)),
+        Filter::In(path, values) => equal(indexed, path, values),
+        Filter::Range(path, bounds) => range(indexed, path, bounds),
         Filter::And(parts) => {
-            let mut plans: Vec<Plan> = parts.iter().filter_map(|p| plan(layout, p)).collect();
+            let mut plans: Vec<FieldPlan> =
+                parts.iter().filter_map(|p| field_plan(indexed, p)).collect();
             match plans.len() {
                 0 => None,
                 1 => plans.pop(),
-                _ => Some(Plan::And(plans)),
+                _ => Some(FieldPlan::And(plans)),
             }
         }
         Filter::Or(parts) => {
-            let plans = parts.iter().map(|part| plan(layout, part)).collect::<Option<Vec<_>>>()?;
-            Some(Plan::Or(plans))
+            let plans =
+                parts.iter().map(|part| field_plan(indexed, part)).collect::<Option<Vec<_>>>()?;
+            Some(FieldPlan::Or(plans))
         }
         Filter::Not(_) | Filter::Exists(..) => None,
     }
 }
 
-fn field(layout: &Layout, wanted: &FieldPath) -> Option<(u16, FieldKind)> {
-    layout.fields().find(|(_, path, _)| *path == wanted).map(|(channel, _, kind)| (channel, kind))
+fn field(indexed: &Indexed, wanted: &FieldPath) -> Option<(usize, FieldKind)> {
+    let found = indexed.iter().enumerate().find(|(_, (path, _))| *path == wanted);
+    found.map(|(place, (_, kind))| (place, *kind))
 }
 
-fn equal(layout: &Layout, path: &FieldPath, values: &[Value]) -> Option<Plan> {
-    let (channel, kind) = field(layout, path)?;
+fn equal(indexed: &Indexed, path: &FieldPath, values: &[Value]) -> Option<FieldPlan> {
+    let (place, kind) = field(indexed, path)?;
     let mut terms = values.iter().map(|v| term(kind, v)).collect::<Option<Vec<_>>>()?;
     terms.sort_unstable();
     terms.dedup();
-    Some(Plan::Terms(channel, terms))
+    Some(FieldPlan::Terms(place, terms))
 }
 
-fn range(layout: &Layout, path: &FieldPath, bounds: &Bounds) -> Option<Plan> {
-    let (channel, kind) = field(layout, path)?;
+fn range(indexed: &Indexed, path: &FieldPath, bounds: &Bounds) -> Option<FieldPlan> {
+    let (place, kind) = field(indexed, path)?;
     if !matches!(kind, FieldKind::Integer | FieldKind::Float) {
         return None;
     }
     let least = [bounds.gt, bounds.gte].into_iter().flatten().map(ordered).max();
     let most = [bounds.lt, bounds.lte].into_iter().flatten().map(ordered).min();
-    Some(Plan::Range(channel, least.unwrap_or(0), most.unwrap_or(u32::MAX)))
+    Some(FieldPlan::Range(place, least.unwrap_or(0), most.unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]
@@ -117,10 +123,10 @@ mod tests {
         assert!(numbers.windows(2).all(|pair| ordered(pair[0]) <= ordered(pair[1])));
         assert!(ordered(2020.0) < ordered(2021.0) && ordered(0.25) < ordered(0.5));
         for kind in [FieldKind::Keyword, FieldKind::Integer, FieldKind::Float, FieldKind::Bool] {
-            assert_eq!(terms(kind, &json!(1)), terms(kind, &json!(1.0)));
-            assert_eq!(terms(kind, &json!([0.0, {}, null])), terms(kind, &json!(-0.0)));
+            assert_eq!(field_terms(kind, &json!(1)), field_terms(kind, &json!(1.0)));
+            assert_eq!(field_terms(kind, &json!([0.0, {}, null])), field_terms(kind, &json!(-0.0)));
         }
-        assert_eq!(terms(FieldKind::Keyword, &json!("a")).len(), 1);
-        assert!(terms(FieldKind::Integer, &json!("a")).is_empty());
+        assert_eq!(field_terms(FieldKind::Keyword, &json!("a")).len(), 1);
+        assert!(field_terms(FieldKind::Integer, &json!("a")).is_empty());
     }
 }

@@ -1,0 +1,4 @@
+-- Only the fields that a filter asks for, of a page of the whole collection.
+SELECT p.ord, p.id, ARRAY(SELECT (p.payload -> f.name)::text FROM unnest($3::text[]) WITH ORDINALITY f (name, at) ORDER BY f.at)
+FROM hexmem.vector_points p WHERE p.collection = $1 AND p.ord > $2
+ORDER BY p.ord LIMIT $4
