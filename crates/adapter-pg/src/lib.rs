@@ -17,6 +17,7 @@
 
 #![allow(dead_code, reason = "what the ports that follow call")]
 
+mod cache;
 mod config;
 mod connect;
 mod error;
@@ -31,6 +32,7 @@ mod sql;
 mod value;
 mod vectors;
 
+pub use cache::PgCache;
 pub use config::*;
 pub use connect::Postgres;
 pub(crate) use connect::Tx;

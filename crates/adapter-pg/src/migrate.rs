@@ -40,6 +40,7 @@ macro_rules! migrations {
 const MIGRATIONS: &[Migration] = migrations![
     1 "base" "0001_base.sql",
     2 "sessions" "0002_sessions.sql",
+    3 "cache" "0003_cache.sql",
     6 "vectors" "0006_vectors.sql",
 ];
 
