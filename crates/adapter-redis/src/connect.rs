@@ -12,6 +12,7 @@ use crate::error::{self, Access};
 use crate::exchange::{Sent, Wait};
 use crate::link::{Call, Link};
 use crate::pool::Pool;
+use crate::queue::Bells;
 use crate::reply::{Fields, Reply};
 use crate::{RedisConfig, RedisMode};
 
@@ -33,6 +34,8 @@ struct Inner {
     pool: Pool,
     /// When a tag was last announced to the readers of the outbox.
     announced: Mutex<HashMap<String, Announced>>,
+    /// Those who wait at queues.
+    bells: Bells,
 }
 
 /// The stamp of an announcement, and when it was made by this process's clock.
@@ -64,7 +67,9 @@ impl Redis {
             .map_err(|error| error.with("urls", config.shown_urls()))?;
         let pool = Pool::new(&config, &link)?;
         let wait = Wait::of(&config);
-        let inner = Inner { config, link, wait, pool, announced: Mutex::default() };
+        let announced = Mutex::default();
+        let bells = Bells::default();
+        let inner = Inner { config, link, wait, pool, announced, bells };
         Ok(Self { inner: Arc::new(inner), clock: None })
     }
 
@@ -103,6 +108,10 @@ impl Redis {
     #[allow(dead_code, reason = "the waits of the queue stand on it")]
     pub(crate) fn pool(&self) -> &Pool {
         &self.inner.pool
+    }
+
+    pub(crate) fn bells(&self) -> &Bells {
+        &self.inner.bells
     }
 
     pub(crate) fn announced(&self) -> &Mutex<HashMap<String, Announced>> {

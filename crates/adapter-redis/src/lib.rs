@@ -16,6 +16,7 @@ mod link;
 mod outbox;
 #[allow(dead_code, reason = "the waits of the queue stand on it")]
 mod pool;
+mod queue;
 mod reply;
 mod script;
 mod sessions;
@@ -27,4 +28,5 @@ pub use connect::Redis;
 pub use key_value::RedisKeyValue;
 pub(crate) use link::Call;
 pub use outbox::RedisOutbox;
+pub use queue::RedisQueue;
 pub use sessions::RedisSessions;

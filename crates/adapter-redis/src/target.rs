@@ -125,6 +125,11 @@ pub(crate) fn sentinel(config: &RedisConfig) -> Result<SentinelClient> {
 /// The client of the Cluster. It sends each command once: the driver would also repeat a command whose connection broke,
 /// which may have been done; what may be repeated is decided here, in `link.rs`.
 pub(crate) fn cluster(config: &RedisConfig) -> Result<ClusterClient> {
+    cluster_builder(config)?.build().map_err(failed)
+}
+
+/// The same, for who wants more of it.
+pub(crate) fn cluster_builder(config: &RedisConfig) -> Result<ClusterClientBuilder> {
     let mut builder = ClusterClientBuilder::new(nodes(config)?)
         .retries(0)
         .connection_timeout(config.connect_timeout())
@@ -140,5 +145,5 @@ pub(crate) fn cluster(config: &RedisConfig) -> Result<ClusterClient> {
     if let Some(certificates) = certificates(config)? {
         builder = builder.certs(certificates).tls(TlsMode::Secure);
     }
-    builder.build().map_err(failed)
+    Ok(builder)
 }

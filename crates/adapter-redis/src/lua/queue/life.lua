@@ -1,0 +1,257 @@
+-- Every script of a queue goes on with this: how a command is kept, where it is filed, what time alone makes of it. One
+-- packed text a command, in one hash, so that a list of commands is one HMGET and one HSET; filing is collected and
+-- written once. The steps are those of rules::CommandCore; the tests hold the two against each other.
+local call = redis.call
+local VERSION, MODIFIED, STAGE, SEQUENCE, PRIORITY, GROUP, MAX_ATTEMPTS, BASE = 1, 2, 3, 4, 5, 6, 7, 8
+local CAP, JITTER, RESULT_TTL, ENQUEUED, DEADLINE, ATTEMPTS, READY_AT, UNTIL = 9, 10, 11, 12, 13, 14, 15, 16
+local WORKER, LEASE, SETTLED, CANCEL, ERROR, ENDED, DELETED = 17, 18, 19, 20, 21, 22, 23
+-- rules::Stage. READY also stands for "queued" where a command leaves for it.
+local READY, PARKED, BLOCKED, LEASED, COMPLETED, DEAD, CANCELLED, PURGED = 0, 1, 2, 3, 4, 5, 6, 7
+local RAN_OUT = 'the lease ran out before the attempt was finished'
+local LATE = 'the deadline passed before the command was finished'
+-- What unpack takes at once is bounded by the stack; even, so that pairs stay together.
+local PART = 4000
+
+local function in_parts(command, set, args)
+    for i = 1, #args, PART do
+        call(command, tag .. set, unpack(args, i, math.min(i + PART - 1, #args)))
+    end
+end
+
+-- A number as text where a double holds it, else the text as it came: instants beyond the year 2255.
+local function exact(text)
+    local number = tonumber(text)
+    if number and number < 9007199254740992 and number > -9007199254740992 then return number end
+    return text
+end
+
+-- Commands by id: a table, or false for none.
+local loaded, changed, freed, filing = {}, {}, {}, {}
+
+local function load_all(ids)
+    for i = 1, #ids, PART do
+        local found = call('HMGET', tag .. ':core', unpack(ids, i, math.min(i + PART - 1, #ids)))
+        for j = 1, #found do
+            local id = ids[i + j - 1]
+            if loaded[id] == nil then loaded[id] = found[j] and cmsgpack.unpack(found[j]) end
+        end
+    end
+end
+
+local function load(id)
+    if loaded[id] == nil then
+        local packed = call('HGET', tag .. ':core', id)
+        loaded[id] = packed and cmsgpack.unpack(packed)
+    end
+    return loaded[id]
+end
+
+-- Score false: out of the set. The last word on a member counts.
+local function file(set, member, score)
+    local members = filing[set]
+    if not members then
+        members = {}
+        filing[set] = members
+    end
+    members[member] = score
+end
+
+local function flush()
+    for set, members in pairs(filing) do
+        local add, out, a, o = {}, {}, 0, 0
+        for member, score in pairs(members) do
+            if score then
+                add[a + 1], add[a + 2], a = score, member, a + 2
+            else
+                out[o + 1], o = member, o + 1
+            end
+        end
+        in_parts('ZREM', set, out)
+        in_parts('ZADD', set, add)
+    end
+    filing = {}
+    if freed[1] then
+        for _, kept in ipairs({ ':core', ':body', ':result', ':progress' }) do in_parts('HDEL', kept, freed) end
+        freed = {}
+    end
+    local cores, n = {}, 0
+    for id in pairs(changed) do cores[n + 1], cores[n + 2], n = id, cmsgpack.pack(loaded[id]), n + 2 end
+    in_parts('HSET', ':core', cores)
+    changed = {}
+end
+
+-- Whom the change concerns: so many came to be ready (one too many only makes a waiter look); these ended.
+local woken, ended = 0, {}
+
+local function tell()
+    if woken > 0 then call('SPUBLISH', tag .. ':ready', woken) end
+    if ended[1] then call('SPUBLISH', tag .. ':ended', table.concat(ended)) end
+end
+
+-- Priority, then sequence: members of equal score are in bytewise order.
+local function place(id, c) return string.format('%05.0f%016.0f', 32767 - c[PRIORITY], c[SEQUENCE]) .. id end
+
+local function is_gone(c)
+    if c[DELETED] then return true end
+    return (c[STAGE] == COMPLETED or c[STAGE] == CANCELLED) and c[ENDED] + c[RESULT_TTL] <= now
+end
+
+-- Files a queued command; `head`: no older one of its group is unfinished.
+local function enter(id, c, head)
+    local due = c[DEADLINE]
+    file(':waiting', id, c[READY_AT])
+    if not head then
+        c[STAGE] = BLOCKED
+    elseif tonumber(c[READY_AT]) > now then
+        c[STAGE] = PARKED
+        due = (due and tonumber(due) < tonumber(c[READY_AT])) and due or c[READY_AT]
+    else
+        c[STAGE] = READY
+        file(':order', place(id, c), 0)
+        woken = woken + 1
+    end
+    if due then file(':due', id, due) end
+    changed[id] = true
+end
+
+-- Out of every set that its stage is in. A group's list of the unfinished is the caller's.
+local function unfile(id, c)
+    local stage = c[STAGE]
+    if stage <= BLOCKED then
+        file(':waiting', id, false)
+        if stage == READY then file(':order', place(id, c), false) end
+        if stage == PARKED or c[DEADLINE] then file(':due', id, false) end
+    elseif stage == LEASED then
+        file(':leased', id, false)
+        if c[GROUP] and call('HINCRBY', tag .. ':held', c[GROUP], -1) <= 0 then
+            call('HDEL', tag .. ':held', c[GROUP])
+        end
+    elseif stage == DEAD then
+        file(':dead', id, false)
+        file(':dead_order', id, false)
+    elseif stage == PURGED then
+        file(':graves', 'c' .. id, false)
+    else
+        file(':results', id, false)
+    end
+end
+
+local function oldest(group) return call('ZRANGE', tag .. ':g:' .. group, 0, 0)[1] end
+
+-- The oldest unfinished one of a group is its head unless one of it is held.
+local function advance(group)
+    local id = oldest(group)
+    if not id or call('HEXISTS', tag .. ':held', group) == 1 then return end
+    local c = load(id)
+    if c and c[STAGE] == BLOCKED then
+        unfile(id, c)
+        enter(id, c, true)
+    end
+end
+
+-- `at` is the READY_AT of a queued one, else the end.
+local function leave(id, c, stage, at)
+    local group, blocked = c[GROUP], c[STAGE] == BLOCKED
+    unfile(id, c)
+    c[UNTIL], c[WORKER] = false, false
+    c[VERSION], c[MODIFIED] = c[VERSION] + 1, now
+    changed[id] = true
+    if stage == READY then
+        c[READY_AT] = at
+        if group then
+            -- A restore may have put an older one before it, or another one that is held beside it.
+            local head = oldest(group) == id and call('HEXISTS', tag .. ':held', group) == 0
+            enter(id, c, head)
+            if not head then advance(group) end
+        else
+            enter(id, c, true)
+        end
+        return
+    end
+    c[STAGE], c[ENDED] = stage, at
+    ended[#ended + 1] = id
+    if stage == DEAD then
+        file(':dead', id, 0)
+        file(':dead_order', id, c[SEQUENCE])
+    else
+        file(':results', id, at + c[RESULT_TTL])
+    end
+    if group then
+        call('ZREM', tag .. ':g:' .. group, id)
+        if not blocked then advance(group) end
+    end
+end
+
+-- rules::overdue written down, and a command whose time has come made ready.
+local function settle(id, c)
+    local stage, deadline = c[STAGE], c[DEADLINE] and tonumber(c[DEADLINE])
+    if stage == LEASED then
+        local at = tonumber(c[UNTIL])
+        if at > now then return end
+        c[SETTLED] = 'e'
+        if c[CANCEL] then
+            leave(id, c, CANCELLED, at)
+        elseif c[ATTEMPTS] >= c[MAX_ATTEMPTS] then
+            c[ERROR] = RAN_OUT
+            leave(id, c, DEAD, at)
+        elseif deadline and deadline <= now then
+            c[ERROR] = LATE
+            leave(id, c, DEAD, math.max(deadline, at))
+        else
+            c[ERROR] = RAN_OUT
+            leave(id, c, READY, at)
+        end
+    elseif stage <= BLOCKED and deadline and deadline <= now then
+        c[ERROR] = LATE
+        leave(id, c, DEAD, deadline)
+    elseif stage == PARKED and tonumber(c[READY_AT]) <= now then
+        unfile(id, c)
+        enter(id, c, true)
+    end
+end
+
+-- Settles up to `most` of what is due; whether more may be.
+local function settle_due(most)
+    local count = 0
+    for _, set in ipairs({ ':leased', ':due' }) do
+        if count < most then
+            local ids = call('ZRANGEBYSCORE', tag .. set, '-inf', now, 'LIMIT', 0, most - count)
+            if ids[1] then
+                load_all(ids)
+                for _, id in ipairs(ids) do
+                    if loaded[id] then settle(id, loaded[id]) else file(set, id, false) end
+                end
+                count = count + #ids
+            end
+        end
+    end
+    if count > 0 then flush() end
+    return count
+end
+
+-- A command that a reader may see, with what time has made of it.
+local function find(id)
+    local c = load(id)
+    if not c then return false end
+    settle(id, c)
+    return not is_gone(c) and c
+end
+
+-- The command of a lease that is current.
+local function current(id, lease)
+    local c = load(id)
+    return c and c[STAGE] == LEASED and c[LEASE] == lease and tonumber(c[UNTIL]) > now and c
+end
+
+-- The command whose last delivery was this lease, for those who say again what they said.
+local function settled_by(id, lease)
+    local c = load(id)
+    return c and c[LEASE] == lease and not is_gone(c) and c
+end
+
+local function free(id, c)
+    unfile(id, c)
+    file(':ids', id, false)
+    freed[#freed + 1] = id
+    loaded[id], changed[id] = false, nil
+end
