@@ -12,6 +12,7 @@ use crate::error::{self, Doing};
 use crate::listen::Listener;
 use crate::pool::{Lease, Pool, PoolState, Sweeper};
 use crate::query::{Access, GRACE, Query, State, Work, simple};
+use crate::queue::Hints;
 use crate::sql::Statements;
 use crate::{Migrate, PgConfig, migrate};
 
@@ -29,6 +30,7 @@ struct Inner {
     listener: Listener,
     /// Whether the database had a usable pgvector when it was connected to.
     pgvector: AtomicBool,
+    queue_hints: Hints,
     _sweeper: Sweeper,
 }
 
@@ -69,6 +71,7 @@ impl Postgres {
         Ok(Self(Arc::new(Inner {
             statements: Statements::new(&config.schema),
             listener: Listener::default(),
+            queue_hints: Hints::default(),
             _sweeper: Sweeper::start(pools.collect()),
             primary,
             replica,
@@ -98,6 +101,11 @@ impl Postgres {
         if let Some(replica) = &self.0.replica {
             replica.close().await;
         }
+    }
+
+    /// Where leases of queues start to look.
+    pub(crate) fn queue_hints(&self) -> &Hints {
+        &self.0.queue_hints
     }
 
     pub(crate) fn listener(&self) -> &Listener {

@@ -88,6 +88,11 @@ impl Postgres {
         });
         Ear { heard: sender.subscribe(), _topic: sender }
     }
+
+    /// Tells those who wait through this handle, and nobody else.
+    pub(crate) fn tell_here(&self, topic: &str) {
+        tell(&self.listener().topics, topic);
+    }
 }
 
 async fn listen(pool: Arc<Pool>, config: PgConfig, topics: Topics) {

@@ -41,7 +41,9 @@ const MIGRATIONS: &[Migration] = migrations![
     1 "base" "0001_base.sql",
     2 "sessions" "0002_sessions.sql",
     3 "cache" "0003_cache.sql",
+    4 "queue" "0004_queue.sql",
     6 "vectors" "0006_vectors.sql",
+    7 "queue_steps" "0007_queue_steps.sql",
 ];
 
 impl Migration {

@@ -1,0 +1,2 @@
+-- The present, after the locks that the transaction has taken.
+SELECT hexmem.now()
