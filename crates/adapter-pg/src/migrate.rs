@@ -57,6 +57,21 @@ fn newest() -> i32 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
+/// The indexes that are there after all steps: those that a line of a step makes, and no later one drops. What is made
+/// under a condition stands further in.
+pub(crate) fn indexes() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for line in MIGRATIONS.iter().flat_map(|migration| migration.sql.lines()) {
+        let made = ["CREATE INDEX ", "CREATE UNIQUE INDEX "];
+        if let Some(rest) = made.iter().find_map(|start| line.strip_prefix(start)) {
+            names.extend(rest.split_whitespace().next());
+        } else if let Some(rest) = line.strip_prefix("DROP INDEX hexmem.") {
+            names.retain(|name| *name != rest.trim_end_matches(';'));
+        }
+    }
+    names
+}
+
 /// One step as the database has it, against what this program would apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Applied {
@@ -185,7 +200,8 @@ fn refuse_unknown(postgres: &Postgres, status: &SchemaStatus) -> Result<()> {
 
 type Row = (i32, String, Hash, At);
 
-async fn status(postgres: &Postgres) -> Result<SchemaStatus> {
+/// What is applied and what is not.
+pub(crate) async fn status(postgres: &Postgres) -> Result<SchemaStatus> {
     let schema = &postgres.config().schema;
     let (_, there): (bool, bool) = postgres
         .read("postgres.schema", include_str!("sql/schema/exists.sql"))
