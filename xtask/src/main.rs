@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod docs;
 mod ledger;
+mod migrate;
 mod outcome;
 mod process;
 mod services;
@@ -23,6 +24,7 @@ Usage: cargo xtask COMMAND [--help]
   arch       proves the architecture and the house rules
   bench      runs the benchmarks and prints the ratios
   services   starts and stops PostgreSQL, Redis, Redis Cluster and Qdrant for tests
+  migrate    brings the tables of a PostgreSQL up to date
   docs       builds the documentation
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -39,6 +41,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "arch", usage: arch::USAGE, run: arch::main },
     Command { name: "bench", usage: bench::USAGE, run: bench::main },
     Command { name: "services", usage: services::USAGE, run: services::main },
+    Command { name: "migrate", usage: migrate::USAGE, run: migrate::main },
     Command { name: "docs", usage: docs::USAGE, run: docs::main },
 ];
 

@@ -11,7 +11,13 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("GRAPH_BACKEND", "backend", &["graph"]),
     ("CACHE_BACKEND", "backend", &["cache"]),
     ("VECTOR_BACKEND", "backend", &["rag"]),
+    ("DATABASE_URL", "url", &["pg"]),
+    ("POSTGRES_DSN", "url", &["pg"]),
 ];
+
+/// Settings whose values are text, whatever they look like.
+const TEXTS: [&str; 8] =
+    ["data", "path", "url", "replica_url", "tls_ca", "tls_cert", "tls_key", "application_name"];
 
 /// One variable as a figment provider.
 pub(crate) struct Variable {
@@ -27,7 +33,7 @@ impl Provider for Variable {
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         // Figment reads numbers, booleans and quoted text; anything else is text, and a place always is.
-        let place = self.path.last().is_some_and(|key| key == "data" || key == "path");
+        let place = self.path.last().is_some_and(|key| TEXTS.contains(&key.as_str()));
         let text = || Value::from(self.value.clone());
         let leaf: Value =
             if place { text() } else { self.value.parse().unwrap_or_else(|_| text()) };
@@ -48,7 +54,7 @@ pub(crate) fn variables(environment: &[(String, String)]) -> Vec<Variable> {
                 sections.iter().map(move |section| Variable {
                     name: name.clone(),
                     path: vec![(*section).to_owned(), (*key).to_owned()],
-                    value: seed_backend(value).to_owned(),
+                    value: seed_value(value),
                 })
             },
         )
@@ -61,10 +67,12 @@ pub(crate) fn variables(environment: &[(String, String)]) -> Vec<Variable> {
     seeds.chain(own).collect()
 }
 
-/// The seeds' word for a backend in ours.
-fn seed_backend(word: &str) -> &str {
-    match word {
-        "postgresql" => "postgres",
-        other => other,
+/// The seeds' word for a backend in ours, and their URL without the name of a Python driver
+/// (`postgresql+asyncpg://`).
+fn seed_value(word: &str) -> String {
+    if word == "postgresql" {
+        return "postgres".to_owned();
     }
+    let driver = word.strip_prefix("postgresql+").and_then(|rest| rest.split_once("://"));
+    driver.map_or_else(|| word.to_owned(), |(_, rest)| format!("postgresql://{rest}"))
 }

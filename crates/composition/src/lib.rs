@@ -17,9 +17,11 @@
 //! ```
 
 mod environment;
+mod pg;
 mod settings;
 mod stores;
 
+pub use pg::*;
 pub use settings::*;
 pub use stores::*;
 

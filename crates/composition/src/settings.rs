@@ -8,6 +8,7 @@ use figment::providers::{Format as _, Serialized, Toml};
 use hexmem_ports::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::PgSettings;
 use crate::environment::variables;
 
 /// Where a domain keeps its data.
@@ -116,6 +117,8 @@ pub struct Settings {
     pub sqlite: SqliteSettings,
     /// Graph files.
     pub json: JsonSettings,
+    /// The PostgreSQL server.
+    pub pg: PgSettings,
 }
 
 impl Default for Settings {
@@ -130,6 +133,7 @@ impl Default for Settings {
             rag: Domain::default(),
             sqlite: SqliteSettings::default(),
             json: JsonSettings::default(),
+            pg: PgSettings::default(),
         }
     }
 }
@@ -290,6 +294,29 @@ mod tests {
         let settings =
             load("", &[("DATABASE_URL", "postgres://x"), ("REDIS_URL", "redis://x")]).unwrap();
         assert_eq!(settings.graph.backend, Backend::Sqlite);
+    }
+
+    #[test]
+    fn the_url_of_postgresql_has_three_names_and_no_driver() {
+        let url = |environment: &[(&str, &str)]| {
+            let toml = "[pg]\nurl = 'postgres://file/d'";
+            load(toml, environment).unwrap().pg.url.unwrap().expose().to_owned()
+        };
+        assert_eq!(url(&[]), "postgres://file/d");
+        let seeds = [("DATABASE_URL", "postgresql+asyncpg://u:p@h/d"), ("REDIS_URL", "x")];
+        assert_eq!(url(&seeds), "postgresql://u:p@h/d");
+        let own = [("HEXMEM__PG__URL", "postgres://own/d"), ("POSTGRES_DSN", "postgres://dsn/d")];
+        assert_eq!(url(&own), "postgres://own/d");
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let url = "postgres://me:hush@host:5433/db?sslmode=require&password=hush";
+        let settings = load("", &[("HEXMEM__PG__URL", url), ("HEXMEM__PG__REPLICA_URL", "hush")]);
+        let settings = settings.unwrap();
+        let shown = serde_json::to_string(&settings).unwrap() + &format!("{settings:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(shown.contains("postgres://me@host:5433/db"), "{shown}");
     }
 
     #[test]

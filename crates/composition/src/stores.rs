@@ -15,7 +15,7 @@ use hexmem_ports::{
     CacheStore, Clock, CommandQueue, Error, ErrorKind, GraphStore, KeyValueStore, Result,
     SessionStore, VectorStore,
 };
-#[cfg(any(feature = "sqlite", feature = "json"))]
+#[cfg(any(feature = "sqlite", feature = "json", feature = "pg"))]
 use tokio::sync::OnceCell;
 
 use crate::{Backend, Settings};
@@ -30,6 +30,8 @@ pub struct Stores {
     json: OnceCell<Arc<JsonGraphs>>,
     #[cfg(feature = "sqlite")]
     sqlite: OnceCell<Database>,
+    #[cfg(feature = "pg")]
+    postgres: OnceCell<hexmem_adapter_pg::Postgres>,
 }
 
 /// The in-process stores. Cheap while empty, so they are simply there: two calls must see the same data.
@@ -74,6 +76,8 @@ impl Stores {
             json: OnceCell::new(),
             #[cfg(feature = "sqlite")]
             sqlite: OnceCell::new(),
+            #[cfg(feature = "pg")]
+            postgres: OnceCell::new(),
         }
     }
 
@@ -105,12 +109,21 @@ impl Stores {
         self.sqlite.get_or_try_init(open).await
     }
 
+    #[cfg(feature = "pg")]
+    pub(crate) fn postgres_cell(&self) -> &OnceCell<hexmem_adapter_pg::Postgres> {
+        &self.postgres
+    }
+
     /// Closes what was opened. Without it nothing is lost, and the next one to open the SQLite file folds its log
     /// into it.
     pub async fn close(&self) -> Result<()> {
         #[cfg(feature = "sqlite")]
         if let Some(database) = self.sqlite.get() {
             database.clone().close().await?;
+        }
+        #[cfg(feature = "pg")]
+        if let Some(postgres) = self.postgres.get() {
+            postgres.clone().close().await;
         }
         Ok(())
     }
@@ -147,6 +160,8 @@ impl Stores {
             Backend::Memory => Ok(self.memory.key_value.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.key_value())),
+            #[cfg(feature = "pg")]
+            Backend::Postgres => Ok(Arc::new(self.postgres().await?.key_value())),
             other => Err(missing("key_value", other)),
         }
     }

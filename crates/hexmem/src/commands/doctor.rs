@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use hexmem_composition::{Backend, Inspection, Settings};
 use hexmem_ports::{
     BucketId, CollectionId, GraphId, Limit, Name, NamespaceId, Prefix, QueueId, Result,
 };
@@ -31,8 +32,12 @@ struct Check {
 pub(crate) async fn run(context: &Context) -> Result<Outcome> {
     let mut checks = Vec::new();
     let settings = context.stores.settings();
-    if uses_sqlite(settings) {
+    if uses(settings, Backend::Sqlite) {
         checks.push(timed("sqlite file", sqlite(context)).await);
+    }
+    let mut seen = None;
+    if uses(settings, Backend::Postgres) {
+        checks.push(timed("postgres", postgres(context, &mut seen)).await);
     }
     let name = Name::new("doctor")?;
     let tenant = context.tenant.clone();
@@ -89,7 +94,10 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
         .await,
     );
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed).count();
-    let document: Value = json!({ "data": settings.data, "ok": failed == 0, "checks": checks });
+    let mut document: Value = json!({ "data": settings.data, "ok": failed == 0, "checks": checks });
+    if let (Some(fields), Some(seen)) = (document.as_object_mut(), &seen) {
+        fields.insert("postgres".to_owned(), json!(seen));
+    }
     context.emit(&document, || {
         let mut text = format!("data folder: {}\n", settings.data.display());
         for check in &checks {
@@ -99,13 +107,13 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
                 check.check, check.milliseconds, check.detail
             ));
         }
+        text.push_str(&seen.as_ref().map(look).unwrap_or_default());
         text
     })?;
     Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
 }
 
-fn uses_sqlite(settings: &hexmem_composition::Settings) -> bool {
-    use hexmem_composition::Backend::Sqlite;
+fn uses(settings: &Settings, backend: Backend) -> bool {
     [
         &settings.key_value,
         &settings.graph,
@@ -115,7 +123,77 @@ fn uses_sqlite(settings: &hexmem_composition::Settings) -> bool {
         &settings.rag,
     ]
     .iter()
-    .any(|domain| domain.backend == Sqlite)
+    .any(|domain| domain.backend == backend)
+}
+
+async fn postgres(context: &Context, seen: &mut Option<Inspection>) -> Result<String> {
+    let found = seen.insert(context.stores.postgres().await?.inspect().await?);
+    if !found.findings.is_empty() {
+        return Err(hexmem_ports::Error::new(
+            hexmem_ports::ErrorKind::Unavailable,
+            "doctor",
+            found.findings.join("; "),
+        )
+        .with("server", &found.server));
+    }
+    Ok(format!(
+        "{}: PostgreSQL {}, schema {}, {:.2} ms there and back",
+        found.server,
+        found.version,
+        found.schema.schema,
+        micros(found.latency_micros) / 1_000.0
+    ))
+}
+
+/// What is seen of the server, a line each.
+fn look(seen: &Inspection) -> String {
+    let mut text = format!(
+        "\n{}\n  connections  {} of {} on the server; here {} used, {} idle, {} at most\n  database     {} kB, {}\n",
+        seen.server,
+        seen.connections,
+        seen.max_connections,
+        seen.pool.used,
+        seen.pool.idle,
+        seen.pool.max,
+        seen.database_bytes / 1_000,
+        if seen.is_durable {
+            "durable"
+        } else {
+            "a power cut may lose acknowledged writes (fsync, synchronous_commit)"
+        },
+    );
+    let hits = seen.cache_hit_ratio.map_or_else(
+        || "nothing was read yet".to_owned(),
+        |ratio| format!("{:.1} % of blocks found in memory", ratio * 100.0),
+    );
+    text.push_str(&format!("  cache        {hits}\n"));
+    for follower in &seen.followers {
+        let behind =
+            follower.behind_bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.to_string());
+        text.push_str(&format!(
+            "  follower     {} {}, {behind} bytes behind\n",
+            follower.name, follower.state
+        ));
+    }
+    if let Some(lag) = seen.replica_lag_micros {
+        text.push_str(&format!("  replica      {:.1} ms behind\n", micros(lag) / 1_000.0));
+    }
+    for table in seen.tables.iter().take(10) {
+        text.push_str(&format!(
+            "  {:<24} {:>10} rows {:>8} dead {:>10} kB {:>10} kB of indexes\n",
+            table.name,
+            table.rows,
+            table.dead_rows,
+            table.bytes / 1_000,
+            table.index_bytes / 1_000
+        ));
+    }
+    text
+}
+
+/// For showing only: a million years are exact to the second.
+fn micros(span: u64) -> f64 {
+    std::time::Duration::from_micros(span).as_secs_f64() * 1_000_000.0
 }
 
 async fn sqlite(context: &Context) -> Result<String> {

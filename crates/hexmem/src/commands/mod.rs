@@ -8,6 +8,7 @@ mod doctor;
 pub(crate) mod graph;
 pub(crate) mod queue;
 pub(crate) mod rag;
+mod schema;
 mod session;
 
 use std::process::ExitCode;
@@ -81,6 +82,9 @@ HEXMEM_ATTEMPT and HEXMEM_QUEUE are set. Commands are delivered at least once: a
 the same id. Ctrl-C (or SIGTERM) takes nothing new and lets programs finish; a second one ends them, with all that
 they started, and hands their commands back. Recurring commands of the queue fire while it works.")]
     Work(queue::WorkArgs),
+    /// The tables of PostgreSQL: what is applied, and applying what is missing
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Check the stores: do they open, answer, and look well?
     Doctor,
     /// Show the settings in force
@@ -112,7 +116,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<Outcome> {
         Command::Work(args) => queue::work(context, args).await,
         Command::Rag(command) => rag::run(context, command).await,
         Command::Session(command) => session::run(context, command).await,
-        Command::Doctor => doctor::run(context).await,
+        Command::Schema(command) => schema::run(context, &command).await,
+        Command::Doctor => Box::pin(doctor::run(context)).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
