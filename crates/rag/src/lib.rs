@@ -66,9 +66,11 @@
 pub mod analyse;
 pub mod bm25;
 pub mod chunk;
+pub mod diversity;
 pub mod eval;
 pub mod feedback;
 pub mod fuse;
+pub mod profile;
 pub mod read;
 
 mod service;

@@ -2,7 +2,9 @@
 
 mod documents;
 mod ingest;
+mod passage;
 mod point;
+mod refine;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -13,14 +15,16 @@ use std::sync::Arc;
 
 use hexmem_ports::{
     CollectionId, CollectionSpec, DenseSpec, Distance, Embedder, EmbeddingSpace, Error, FieldKind,
-    FieldPath, Name, Prefix, Result, SparseSpec, Tenant, VectorStore, Weighting,
+    FieldPath, Name, Prefix, Reranker, Result, SparseSpec, Tenant, VectorStore, Weighting,
 };
 use hexmem_ports::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
 
 pub use documents::{DocumentInfo, StoredDocument};
 pub use ingest::{Document, Ingested, TEXT_LIMIT};
-pub use search::{Hit, Mode, SearchOptions};
+pub use passage::{Passage, Window};
+pub use refine::Refine;
+pub use search::{Fusion, Hit, Mode, SearchOptions};
 
 use crate::analyse::{ANALYSIS_VERSION, Analysis, Analyzer};
 use crate::bm25::Bm25;
@@ -57,6 +61,7 @@ const FORM: u32 = 1;
 pub struct Rag {
     store: Arc<dyn VectorStore>,
     embedder: Option<Arc<dyn Embedder>>,
+    reranker: Option<Arc<dyn Reranker>>,
 }
 
 impl fmt::Debug for Rag {
@@ -79,13 +84,20 @@ pub struct Collection {
 impl Rag {
     /// Sparse search over `store`.
     pub fn new(store: Arc<dyn VectorStore>) -> Self {
-        Self { store, embedder: None }
+        Self { store, embedder: None, reranker: None }
     }
 
     /// Dense and hybrid search too.
     #[must_use]
     pub fn with_embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
         self.embedder = Some(embedder);
+        self
+    }
+
+    /// A second opinion for searches that ask for one.
+    #[must_use]
+    pub fn with_reranker(mut self, reranker: Arc<dyn Reranker>) -> Self {
+        self.reranker = Some(reranker);
         self
     }
 

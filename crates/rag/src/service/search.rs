@@ -1,6 +1,7 @@
 //! Searching a collection.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use hexmem_ports::{
     Accuracy, EmbedMode, Error, FieldPath, Filter, Found, Limit, PAGE_LIMIT, PointId, Result,
@@ -10,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::point::Payload;
+use super::refine::Refine;
 use super::{Collection, DENSE, SPARSE, fixed};
 use crate::analyse::{Side, TermCounts};
 use crate::bm25;
 use crate::feedback::Feedback;
+use crate::fuse::{Scored, weighted_sum};
 
 /// Which signals rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,23 @@ pub struct SearchOptions {
     pub min_score: Option<f32>,
     /// Widens queries of two or more terms by the best hits of a first search; `None`: as asked, no more.
     pub feedback: Option<Feedback>,
+    /// How hybrid mode makes one list of two.
+    pub fusion: Fusion,
+    /// What becomes of the candidates before they are hits; nothing by default.
+    pub refine: Refine,
+}
+
+/// How hybrid mode makes one list of two. The candidates are the union.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Fusion {
+    /// By rank, k = 60 (Cormack and others 2009).
+    #[default]
+    ReciprocalRank,
+    /// By score, each list brought to 0 to 1: `dense` times that of meaning and the rest of words, 0 to 1.
+    Weighted {
+        /// The weight of meaning.
+        dense: f64,
+    },
 }
 
 impl Default for SearchOptions {
@@ -50,6 +70,8 @@ impl Default for SearchOptions {
             filter: Filter::all(),
             min_score: None,
             feedback: Some(Feedback::default()),
+            fusion: Fusion::default(),
+            refine: Refine::default(),
         }
     }
 }
@@ -73,8 +95,18 @@ pub struct Hit {
     pub text: String,
     /// The document's metadata.
     pub metadata: Map<String, Value>,
-    /// What each signal said: `sparse`, `dense`, and `rrf` for hybrid.
+    /// What each signal said: `sparse`, `dense`; `rrf` or `weighted` for hybrid; `rerank`; the parts of a profile.
     pub signals: BTreeMap<&'static str, f32>,
+}
+
+impl Hit {
+    /// The text behind its title and headings, for a reranker.
+    pub(super) fn text_in_context(&self) -> String {
+        let above = self.title.lines().chain(self.context.iter().map(String::as_str));
+        let lines: Vec<&str> =
+            above.chain([self.text.as_str()]).filter(|line| !line.is_empty()).collect();
+        lines.join("\n")
+    }
 }
 
 /// The constant of reciprocal rank fusion (Cormack and others 2009).
@@ -97,6 +129,11 @@ impl Collection {
             )
             .with("collection", &self.id));
         }
+        options.refine.check()?;
+        if options.min_score.is_some_and(|least| !least.is_finite()) {
+            return Err(Error::invalid("rag.search", "the least score is no finite number"));
+        }
+        let depth = Limit::new(options.refine.depth(options.limit.get()))?;
         let filter = on_metadata(&options.filter)?;
         let sparse = match mode {
             Mode::Dense => None,
@@ -108,27 +145,82 @@ impl Collection {
         };
         let names: Vec<&'static str> =
             sparse.iter().map(|_| "sparse").chain(dense.iter().map(|_| "dense")).collect();
-        let mut parts: Vec<VectorQuery> = sparse.into_iter().chain(dense).collect();
+        let parts: Vec<VectorQuery> = sparse.into_iter().chain(dense).collect();
+        let hits = match (mode, options.fusion) {
+            (Mode::Hybrid, Fusion::Weighted { dense }) => {
+                self.weighted(parts, &names, dense, filter, depth).await?
+            }
+            _ => self.by_store(parts, &names, mode, filter, depth).await?,
+        };
+        self.refined(question, hits, options).await
+    }
+
+    /// One search in the store.
+    async fn by_store(
+        &self,
+        mut parts: Vec<VectorQuery>,
+        names: &[&'static str],
+        mode: Mode,
+        filter: Filter,
+        limit: Limit,
+    ) -> Result<Vec<Hit>> {
         let query = match (mode, parts.len()) {
             (_, 0) => return Ok(Vec::new()),
             (Mode::Hybrid, _) => {
-                let candidates = Limit::new(options.limit.get().max(CANDIDATES))?;
+                let candidates = Limit::new(limit.get().max(CANDIDATES))?;
                 VectorQuery::Fused { parts, k: RANKS, candidates }
             }
             _ => parts.remove(0),
         };
-        let found = self.run(query, filter, options.limit, options.min_score).await?;
-        found.into_iter().map(|found| hit(found, &names, mode)).collect()
+        let found = self.run(query, filter, limit).await?;
+        found.into_iter().map(|found| hit(found, names, mode)).collect()
     }
 
-    async fn run(
+    /// A search for each signal, and their scores added up.
+    async fn weighted(
         &self,
-        query: VectorQuery,
+        parts: Vec<VectorQuery>,
+        names: &[&'static str],
+        dense: f64,
         filter: Filter,
         limit: Limit,
-        min_score: Option<f32>,
-    ) -> Result<Vec<Found>> {
-        let search = VectorSearch { query, filter, limit, min_score, accuracy: Accuracy::Indexed };
+    ) -> Result<Vec<Hit>> {
+        if !(0.0..=1.0).contains(&dense) {
+            return Err(Error::invalid("rag.search", "the weight of meaning is 0 to 1"));
+        }
+        let deep = Limit::new(limit.get().max(CANDIDATES))?;
+        let mut hits: BTreeMap<PointId, Hit> = BTreeMap::new();
+        let mut lists = Vec::new();
+        for (query, name) in parts.into_iter().zip(names) {
+            let found = self.run(query, filter.clone(), deep).await?;
+            let weight = if *name == "dense" { dense } else { 1.0 - dense };
+            let scores = found.iter().map(|found| (found.id, f64::from(found.score))).collect();
+            lists.push(Scored { hits: scores, weight });
+            for found in found {
+                let (id, score) = (found.id, found.score);
+                let entry = match hits.entry(id) {
+                    Entry::Vacant(place) => place.insert(hit(found, &[], Mode::Sparse)?),
+                    Entry::Occupied(place) => place.into_mut(),
+                };
+                entry.signals.insert(name, score);
+            }
+        }
+        let most = usize::try_from(limit.get()).unwrap_or(usize::MAX);
+        let fused = weighted_sum(&lists)?.into_iter().take(most);
+        let scored = fused.filter_map(|fused| {
+            let mut hit = hits.remove(&fused.id)?;
+            #[allow(clippy::cast_possible_truncation, reason = "0 to 1, rounded")]
+            let score = fused.score as f32;
+            hit.score = score;
+            hit.signals.insert("weighted", score);
+            Some(hit)
+        });
+        Ok(scored.collect())
+    }
+
+    async fn run(&self, query: VectorQuery, filter: Filter, limit: Limit) -> Result<Vec<Found>> {
+        let (min_score, accuracy) = (None, Accuracy::Indexed);
+        let search = VectorSearch { query, filter, limit, min_score, accuracy };
         self.store().search(&self.id, &search).await
     }
 
@@ -148,7 +240,7 @@ impl Collection {
             let first = VectorQuery::Sparse { vector: vector.clone(), values: values.clone() };
             let hits = u32::try_from(feedback.hits).unwrap_or(PAGE_LIMIT).clamp(1, PAGE_LIMIT);
             let limit = Limit::new(hits)?;
-            let best = self.run(first, filter.clone(), limit, None).await?;
+            let best = self.run(first, filter.clone(), limit).await?;
             let ids: Vec<PointId> = best.iter().map(|found| found.id).collect();
             let points = self.store().get(&self.id, &ids).await?;
             let vectors: Vec<(f32, &SparseVector)> = best

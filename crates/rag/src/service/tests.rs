@@ -3,4 +3,5 @@
 mod ask;
 mod cut_off;
 mod keep;
+mod refine;
 mod world;
