@@ -42,8 +42,10 @@ const MIGRATIONS: &[Migration] = migrations![
     2 "sessions" "0002_sessions.sql",
     3 "cache" "0003_cache.sql",
     4 "queue" "0004_queue.sql",
+    5 "graph" "0005_graph.sql",
     6 "vectors" "0006_vectors.sql",
     7 "queue_steps" "0007_queue_steps.sql",
+    7 "graph_walk" "0007_graph_walk.sql",
 ];
 
 impl Migration {

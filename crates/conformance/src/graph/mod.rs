@@ -7,6 +7,7 @@ mod ever;
 mod fixture;
 mod life;
 mod log;
+pub mod model;
 mod near;
 mod orphan;
 mod read;

@@ -44,6 +44,11 @@ impl NearPage {
         Ok(Self { after, room: query.limit.as_usize(), last: None, full: false })
     }
 
+    /// The last node of the page before and its distance, for stores that cut the page themselves.
+    pub fn after(&self) -> Option<(u32, &Name)> {
+        self.after.as_ref().map(|(distance, id)| (*distance, id))
+    }
+
     /// Takes the next layer, sorted by id: which of its nodes (a half-open range) are on the page. Those before
     /// the range are on earlier pages; there are some after it only when the page is [full](Self::is_full).
     pub fn take<'a>(
