@@ -210,8 +210,9 @@ LANGUAGE sql STABLE AS $$
     ) own
 $$;
 
--- Makes an empty index. false: the extension is missing, or this role may not make tables; searches compare every vector.
-CREATE FUNCTION hexmem.vector_index_make(one bigint, its_channel smallint, its_distance text, its_dimension integer)
+-- The table of an index, empty and not linked yet. false: the extension is missing, or this role may not make tables;
+-- searches compare every vector. The collection's row is locked by the caller.
+CREATE FUNCTION hexmem.vector_index_table(one bigint, its_channel smallint, its_distance text, its_dimension integer)
 RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -221,20 +222,46 @@ BEGIN
         RETURN false;
     END IF;
     SELECT * INTO kind FROM hexmem.vector_index_kind(its_distance, its_dimension);
+    -- What a removed extension left.
+    EXECUTE format('DROP TABLE IF EXISTS hexmem.vector_index_%s_%s', one, its_channel);
     EXECUTE format(
         'CREATE TABLE hexmem.vector_index_%s_%s (ord integer PRIMARY KEY, embedding %s NOT NULL)',
         one, its_channel, kind.type
     );
-    EXECUTE format(
-        'CREATE INDEX vector_index_%1$s_%2$s_near ON hexmem.vector_index_%1$s_%2$s USING hnsw (embedding %3$s)',
-        one, its_channel, kind.class
-    );
     INSERT INTO hexmem.vector_indexes (collection, channel, distance, dimension)
-    VALUES (one, its_channel, its_distance, its_dimension);
+    VALUES (one, its_channel, its_distance, its_dimension)
+    ON CONFLICT (collection, channel) DO NOTHING;
     RETURN true;
 EXCEPTION
     WHEN insufficient_privilege THEN
         RETURN false;
+END
+$$;
+
+-- The graph of near ones over what the table holds: faster than link by link as vectors come.
+CREATE FUNCTION hexmem.vector_index_link(one bigint, its_channel smallint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    kind record;
+BEGIN
+    SELECT k.* INTO kind
+    FROM hexmem.vector_indexes i, hexmem.vector_index_kind(i.distance, i.dimension) k
+    WHERE i.collection = one AND i.channel = its_channel;
+    EXECUTE format(
+        'CREATE INDEX vector_index_%1$s_%2$s_near ON hexmem.vector_index_%1$s_%2$s USING hnsw (embedding %3$s)',
+        one, its_channel, kind.class
+    );
+END
+$$;
+
+-- An index that is filled as vectors come.
+CREATE FUNCTION hexmem.vector_index_make(one bigint, its_channel smallint, its_distance text, its_dimension integer)
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF hexmem.vector_index_table(one, its_channel, its_distance, its_dimension) THEN
+        PERFORM hexmem.vector_index_link(one, its_channel);
+    END IF;
 END
 $$;
 
@@ -246,7 +273,8 @@ DECLARE
     kind record;
 BEGIN
     SELECT * INTO own FROM hexmem.vector_indexes i WHERE i.collection = one AND i.channel = its_channel;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR hexmem.vector_extension() IS NULL THEN
+        DELETE FROM hexmem.vector_indexes i WHERE i.collection = one AND i.channel = its_channel;
         RETURN;
     END IF;
     SELECT * INTO kind FROM hexmem.vector_index_kind(own.distance, own.dimension);
@@ -256,6 +284,10 @@ BEGIN
         'FROM unnest($1) WITH ORDINALITY o (ord, at)',
         one, its_channel, own.dimension, kind.type
     ) USING ords, numbers;
+EXCEPTION
+    -- The extension was removed, and the vectors with it: there is no index any more.
+    WHEN undefined_column OR undefined_object OR undefined_table THEN
+        DELETE FROM hexmem.vector_indexes i WHERE i.collection = one AND i.channel = its_channel;
 END
 $$;
 
@@ -269,7 +301,7 @@ DECLARE
     nearest integer[];
 BEGIN
     SELECT * INTO own FROM hexmem.vector_indexes i WHERE i.collection = one AND i.channel = its_channel;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR hexmem.vector_extension() IS NULL THEN
         RETURN NULL;
     END IF;
     PERFORM set_config('hnsw.ef_search', breadth::text, true);
@@ -282,6 +314,10 @@ BEGIN
         one, its_channel, kind.operator, kind.type
     ) INTO nearest USING query, wanted;
     RETURN nearest;
+EXCEPTION
+    -- The extension was removed: whoever asks compares every vector.
+    WHEN undefined_column OR undefined_object OR undefined_table THEN
+        RETURN NULL;
 END
 $$;
 

@@ -5,8 +5,20 @@ mod rig;
 
 use std::sync::Arc;
 
-use hexmem_conformance::{Rig, minimum};
-use hexmem_ports::{Capability, VectorStore};
+use hexmem_adapter_memory::{ManualClock, MemoryVectors};
+use hexmem_adapter_pg::PgVectors;
+use hexmem_conformance::vectors::agree_through_changes;
+use hexmem_conformance::{Rig, minimum, name};
+use hexmem_ports::{
+    Accuracy, Capability, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace,
+    ErrorKind, Filter, Found, Limit, Point, PointId, Tenant, VectorQuery, VectorSearch,
+    VectorStore,
+};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row as _};
+use uuid::Uuid;
+
+const DIMENSION: u32 = 64;
 
 async fn rig() -> Rig<dyn VectorStore> {
     let rig = rig::bench_with_pgvector().await.rig(
@@ -24,4 +36,181 @@ async fn declares_an_index() {
     let declares = rig().await.declares;
     minimum::check("pg", "vectors", &declares);
     assert!(declares.has(Capability::DenseIndex));
+}
+
+fn collection() -> CollectionId {
+    CollectionId::new(Tenant(name("t")), name("c"))
+}
+
+fn spec(distance: Distance) -> CollectionSpec {
+    let space = EmbeddingSpace {
+        provider: name("test"),
+        model: name("m"),
+        dimension: DIMENSION,
+        normalised: false,
+        preprocessing: String::new(),
+    };
+    let dense = [(name("d"), DenseSpec { space, distance })].into();
+    CollectionSpec { dense, ..CollectionSpec::default() }
+}
+
+/// Knuth's MMIX generator: the same everywhere.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    fn dense(&mut self) -> Vec<f32> {
+        let unit = |n: u32| f32::from(u16::try_from(n).unwrap()) / 1_000.0 - 1.0;
+        (0..DIMENSION).map(|_| unit(self.below(2_000))).collect()
+    }
+}
+
+fn points(count: u32) -> Vec<Point> {
+    let mut numbers = Numbers(1);
+    let point = |n: u32| Point {
+        id: PointId(Uuid::from_u128(u128::from(n.wrapping_mul(2_654_435_761)))),
+        dense: [(name("d"), numbers.dense())].into(),
+        sparse: [].into(),
+        payload: json!({"n": n, "rare": n % 200 == 7, "half": n % 2}),
+    };
+    (0..count).map(point).collect()
+}
+
+async fn found(
+    store: &PgVectors,
+    query: &[f32],
+    filter: &Filter,
+    accuracy: Accuracy,
+) -> Vec<Found> {
+    let query = VectorQuery::Dense { vector: name("d"), values: query.to_vec() };
+    let limit = Limit::new(10).unwrap();
+    let search = VectorSearch { query, filter: filter.clone(), limit, min_score: None, accuracy };
+    store.search(&collection(), &search).await.unwrap()
+}
+
+/// How many of 100 of the nearest the index finds.
+async fn recall(store: &PgVectors, filter: &Filter) -> u32 {
+    let mut numbers = Numbers(77);
+    let (mut hits, mut all) = (0, 0);
+    for _ in 0..20 {
+        let query = numbers.dense();
+        let exact = found(store, &query, filter, Accuracy::Exact).await;
+        let near = found(store, &query, filter, Accuracy::Indexed).await;
+        assert_eq!(near.len(), exact.len(), "the limit is filled");
+        all += exact.len();
+        // The same point has the same score to the bit, whoever found it.
+        hits += near.iter().filter(|hit| exact.contains(hit)).count();
+    }
+    u32::try_from(hits * 100 / all).unwrap()
+}
+
+async fn used(bench: &rig::Bench) -> i64 {
+    let mut connection = rig::connect(&bench.database.url).await;
+    let sql = "SELECT coalesce(sum(idx_scan), 0)::int8 FROM pg_stat_user_indexes \
+               WHERE indexrelname LIKE 'vector_index_%_near'";
+    // Backends report what they did a little later.
+    for _ in 0..50 {
+        let scans: i64 = sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+            .get(0);
+        if scans > 0 {
+            return scans;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    0
+}
+
+/// Random vectors are the hardest there are: none is much nearer than another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_finds_the_nearest() {
+    let bench = rig::bench_with_pgvector().await;
+    let store = bench.first.vectors();
+    store.create(&collection(), spec(Distance::Cosine)).await.unwrap();
+    store.upsert(&collection(), points(4_000)).await.unwrap();
+    for (filter, least) in [
+        (json!({}), 98),
+        (json!({"field": "half", "eq": 1}), 98),
+        (json!({"field": "rare", "eq": true}), 100),
+    ] {
+        let recall = recall(&store, &Filter::parse(&filter).unwrap()).await;
+        assert!(recall >= least, "{recall} of 100 for {filter}");
+    }
+    assert!(used(&bench).await > 0, "the index was asked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agrees_with_memory_through_changes() {
+    let bench = rig::bench_with_pgvector().await;
+    let memory = MemoryVectors::new(Arc::new(ManualClock::default()));
+    agree_through_changes(&memory, &bench.first.vectors(), 64).await;
+    let mut connection = rig::connect(&bench.database.url).await;
+    let left = sqlx::query("SELECT count(*) FROM hexmem.vector_index_1_1");
+    let left: i64 = left.fetch_one(&mut connection).await.unwrap().get(0);
+    assert_eq!(left, 0, "the index is empty once all points are gone");
+}
+
+/// An extension that comes, goes and comes again: searches are right throughout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_extension_comes_and_goes() {
+    let bench = rig::bench().await;
+    let store = bench.first.vectors();
+    store.create(&collection(), spec(Distance::Euclid)).await.unwrap();
+    store.upsert(&collection(), points(1_500)).await.unwrap();
+    let error = store.build_indexes(&collection()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("CREATE EXTENSION vector"), "{error}");
+    let query = Numbers(5).dense();
+    let expected = found(&store, &query, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(expected.len(), 10);
+
+    let mut connection = rig::connect(&bench.database.url).await;
+    rig::run(&mut connection, "CREATE EXTENSION vector").await;
+    assert_eq!(store.build_indexes(&collection()).await.unwrap(), 1);
+    assert_eq!(store.build_indexes(&collection()).await.unwrap(), 0, "there is nothing left to do");
+    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, expected);
+
+    rig::run(&mut connection, "DROP EXTENSION vector CASCADE").await;
+    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, expected);
+    let gone = [expected[0].id];
+    assert_eq!(store.delete(&collection(), &gone).await.unwrap(), 1);
+    store.upsert(&collection(), points(3)).await.unwrap();
+    let without = found(&store, &query, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(without, found(&store, &query, &Filter::all(), Accuracy::Exact).await);
+
+    rig::run(&mut connection, "CREATE EXTENSION vector").await;
+    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, without);
+    assert_eq!(store.build_indexes(&collection()).await.unwrap(), 1);
+    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, without);
+    assert!(store.drop_collection(&collection()).await.unwrap());
+}
+
+/// Vectors that an index cannot hold are found all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_an_index_is_found() {
+    let bench = rig::bench_with_pgvector().await;
+    let store = bench.first.vectors();
+    store.create(&collection(), spec(Distance::Cosine)).await.unwrap();
+    let mut all = points(1_200);
+    for (n, value) in [(0, 0.0), (1, f32::MAX), (2, 1e-40)] {
+        all[n].dense.insert(name("d"), vec![value; DIMENSION as usize]);
+        all[n].payload = json!({"odd": true});
+    }
+    store.upsert(&collection(), all).await.unwrap();
+    let odd = Filter::parse(&json!({"field": "odd", "eq": true})).unwrap();
+    let query = vec![1.0; DIMENSION as usize];
+    let near = found(&store, &query, &odd, Accuracy::Indexed).await;
+    assert_eq!(near, found(&store, &query, &odd, Accuracy::Exact).await);
+    assert_eq!(near.iter().map(|hit| hit.score).collect::<Vec<_>>(), [1.0, 1.0, 0.0]);
+    // A query without a direction has no nearest: every score is 0, and ids decide.
+    let none = vec![0.0; DIMENSION as usize];
+    let near = found(&store, &none, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(near, found(&store, &none, &Filter::all(), Accuracy::Exact).await);
 }

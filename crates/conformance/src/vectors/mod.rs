@@ -1,5 +1,6 @@
 //! Cases of the vectors port.
 
+mod agree;
 mod broken;
 mod collections;
 mod fixture;
@@ -12,6 +13,7 @@ use hexmem_ports::VectorStore;
 
 use crate::Rig;
 
+pub use agree::agree_through_changes;
 pub use broken::broken;
 pub use collections::*;
 pub use points::*;
