@@ -455,12 +455,13 @@ LANGUAGE sql AS $$
     WHERE c.id = one
 $$;
 
--- Writes points under ords that were reserved from base on. Gives how many removed points blocks still name; NULL: the
--- collection has another life by now, nothing is written. Without versions and times (those of a restore) they are the next version and now.
+-- Writes points under ords that were reserved from base on. Gives how many removed points blocks still name; NULL, and
+-- nothing is written: the collection has another life by now, or an index that the caller did not know of and has not
+-- put the points into. Without versions and times (those of a restore) they are the next version and now.
 CREATE FUNCTION hexmem.vector_write(
     one bigint, life bigint, base integer, ids uuid[], versions bigint[], times timestamptz[], payloads text[],
     sparse bytea[], members text[], dense_channels smallint[], dense_ords integer[], embeddings bytea[],
-    lists bigint[], chunks integer[], blocks bytea[], block_limit integer
+    lists bigint[], chunks integer[], blocks bytea[], block_limit integer, known_indexes smallint[]
 ) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -472,7 +473,9 @@ DECLARE
 BEGIN
     SELECT c.revision, c.dense_count, c.dead INTO there
     FROM hexmem.vector_collections c WHERE c.id = one AND c.version = life AND c.spec IS NOT NULL FOR UPDATE;
-    IF NOT FOUND THEN
+    IF NOT FOUND OR EXISTS (
+        SELECT FROM hexmem.vector_indexes i WHERE i.collection = one AND i.channel <> ALL (known_indexes)
+    ) THEN
         RETURN NULL;
     END IF;
     present := hexmem.now();

@@ -6,7 +6,7 @@ mod rig;
 use std::sync::Arc;
 
 use hexmem_adapter_memory::{ManualClock, MemoryVectors};
-use hexmem_adapter_pg::PgVectors;
+use hexmem_adapter_pg::{PgConfig, PgVectors, Postgres};
 use hexmem_conformance::vectors::agree_through_changes;
 use hexmem_conformance::{Rig, minimum, name};
 use hexmem_ports::{
@@ -112,7 +112,7 @@ async fn recall(store: &PgVectors, filter: &Filter) -> u32 {
 async fn used(bench: &rig::Bench) -> i64 {
     let mut connection = rig::connect(&bench.database.url).await;
     let sql = "SELECT coalesce(sum(idx_scan), 0)::int8 FROM pg_stat_user_indexes \
-               WHERE indexrelname LIKE 'vector_index_%_near'";
+               WHERE indexrelname LIKE '%\\_near'";
     // Backends report what they did a little later.
     for _ in 0..50 {
         let scans: i64 = sqlx::query(AssertSqlSafe(sql.to_owned()))
@@ -134,7 +134,7 @@ async fn the_index_finds_the_nearest() {
     let bench = rig::bench_with_pgvector().await;
     let store = bench.first.vectors();
     store.create(&collection(), spec(Distance::Cosine)).await.unwrap();
-    store.upsert(&collection(), points(4_000)).await.unwrap();
+    store.upsert(&collection(), points(2_500)).await.unwrap();
     for (filter, least) in [
         (json!({}), 98),
         (json!({"field": "half", "eq": 1}), 98),
@@ -190,6 +190,102 @@ async fn the_extension_comes_and_goes() {
     assert_eq!(store.build_indexes(&collection()).await.unwrap(), 1);
     assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, without);
     assert!(store.drop_collection(&collection()).await.unwrap());
+}
+
+/// What writers write while an index is built is in it, and what they remove is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_built_under_writers_is_whole() {
+    let bench = rig::bench().await;
+    let (store, other) = (bench.first.vectors(), bench.second.vectors());
+    store.create(&collection(), spec(Distance::Cosine)).await.unwrap();
+    let all = points(600);
+    store.upsert(&collection(), all[..300].to_vec()).await.unwrap();
+    let mut connection = rig::connect(&bench.database.url).await;
+    rig::run(&mut connection, "CREATE EXTENSION vector").await;
+    let write = async |task: usize| {
+        for turn in 0..10 {
+            let first = task * 100 + turn * 20;
+            other.upsert(&collection(), all[first..first + 30].to_vec()).await.unwrap();
+            let gone: Vec<PointId> = all[first..first + 5].iter().map(|point| point.id).collect();
+            other.delete(&collection(), &gone).await.unwrap();
+        }
+    };
+    let build = async { store.build_indexes(&collection()).await.unwrap() };
+    let (built, ..) = tokio::join!(build, write(0), write(2), write(3));
+    assert_eq!(built, 1);
+    let sql = "SELECT (SELECT count(*) FROM hexmem.vector_points), \
+               (SELECT count(*) FROM hexmem.vector_points JOIN hexmem.vector_index_1_1 USING (ord)), \
+               (SELECT count(*) FROM hexmem.vector_index_1_1)";
+    let row = sqlx::query(sql).fetch_one(&mut connection).await.unwrap();
+    let [points, both, indexed]: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
+    assert!(points > 0);
+    assert_eq!([both, indexed], [points; 2], "the index holds what the collection does");
+}
+
+/// A collection that is dropped under writers: they hear of it or write into the next one, and nothing is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_dropped_under_writers_leaves_nothing() {
+    let bench = rig::bench_with_pgvector().await;
+    let (store, other) = (bench.first.vectors(), bench.second.vectors());
+    let all = points(60);
+    let write = async {
+        for _ in 0..30 {
+            match other.upsert(&collection(), all.clone()).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    };
+    let change = async {
+        for _ in 0..10 {
+            store.create(&collection(), spec(Distance::Dot)).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            store.drop_collection(&collection()).await.unwrap();
+        }
+    };
+    tokio::join!(write, change);
+    let mut connection = rig::connect(&bench.database.url).await;
+    for table in ["points", "dense", "lists", "dead", "gone", "indexes"] {
+        let sql = AssertSqlSafe(format!("SELECT count(*) FROM hexmem.vector_{table}"));
+        let left: i64 = sqlx::query(sql).fetch_one(&mut connection).await.unwrap().get(0);
+        assert_eq!(left, 0, "{table}");
+    }
+    let tables = "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'vector\\_index\\_%'";
+    let left: i64 = sqlx::query(tables).fetch_one(&mut connection).await.unwrap().get(0);
+    assert_eq!(left, 0, "tables of indexes");
+}
+
+/// A role that may not make tables: no index, everything else works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_without_tables_of_its_own_searches_all() {
+    let bench = rig::bench_with_pgvector().await;
+    let role = format!("hexmem_test_{}", Uuid::new_v4().simple());
+    let mut connection = rig::connect(&bench.database.url).await;
+    rig::run(
+        &mut connection,
+        format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA hexmem TO {role}; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA hexmem TO {role}"
+        ),
+    )
+    .await;
+    let at = bench.database.url.find("://").unwrap() + 3;
+    let host = bench.database.url[at..].split_once('@').map_or(&bench.database.url[at..], |p| p.1);
+    let url = format!("postgres://{role}@{host}");
+    let config = PgConfig { max_connections: 2, ..PgConfig::new(url) };
+    let postgres = Postgres::connect(config).await.unwrap();
+    let store = postgres.vectors();
+    store.create(&collection(), spec(Distance::Cosine)).await.unwrap();
+    store.upsert(&collection(), points(1_100)).await.unwrap();
+    let query = Numbers(5).dense();
+    let near = found(&store, &query, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(near, found(&store, &query, &Filter::all(), Accuracy::Exact).await);
+    let error = store.build_indexes(&collection()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.to_string().contains("CREATE"), "{error}");
+    postgres.close().await;
+    rig::run(&mut connection, format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 /// Vectors that an index cannot hold are found all the same.

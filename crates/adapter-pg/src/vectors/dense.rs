@@ -167,10 +167,12 @@ impl Searcher<'_, '_> {
                 let best = found.into_iter().map(|(score, _, ord)| (score, ord)).collect();
                 return self.best(best, depth).await.map(Some);
             }
-            if asked < deep {
+            // As deep as the share that passed so far makes likely; where that is too deep, comparing is as fast.
+            let likely = depth.saturating_mul(asked * 2).div_ceil((found.len() * 2).max(1));
+            if asked < deep || likely > DEEP {
                 break;
             }
-            deep *= 4;
+            deep = (likely + likely / 4).max(deep * 2);
         }
         Ok(None)
     }

@@ -45,6 +45,9 @@ pub(super) fn wishes(spec: &CollectionSpec, layout: &Layout) -> Wishes {
     wishes
 }
 
+/// Vectors of one statement: each takes about a millisecond, and a statement has a time limit.
+const ADDED: usize = 500;
+
 /// How many neighbours an index looks at: the more, the more of the nearest are found. pgvector allows 1,000.
 fn breadth(wanted: usize) -> i32 {
     i32::try_from(wanted * 2).unwrap_or(i32::MAX).clamp(200, 1_000)
@@ -72,16 +75,16 @@ pub(super) async fn near(
 
 /// Puts vectors into their index.
 pub(super) async fn add(tx: &mut Tx, there: &Collection, batch: &Indexed) -> Result<()> {
-    if batch.ords.is_empty() {
-        return Ok(());
+    let values = batch.values.chunks(ADDED * batch.dimension);
+    for (ords, values) in batch.ords.chunks(ADDED).zip(values) {
+        tx.query(include_str!("../sql/vectors/index_add.sql"))
+            .bind(there.id)
+            .bind(batch.channel)
+            .bind(ords)
+            .bind(values)
+            .execute()
+            .await?;
     }
-    tx.query(include_str!("../sql/vectors/index_add.sql"))
-        .bind(there.id)
-        .bind(batch.channel)
-        .bind(batch.ords.as_slice())
-        .bind(batch.values.as_slice())
-        .execute()
-        .await?;
     Ok(())
 }
 

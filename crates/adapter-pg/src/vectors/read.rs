@@ -172,7 +172,10 @@ pub(super) async fn candidates(
 
 /// The collection was dropped, and maybe made again, in the middle of a call.
 pub(super) fn changed(operation: &'static str) -> Error {
-    Error::conflict(operation, "the collection was dropped in the middle of the call; repeat it")
+    Error::conflict(
+        operation,
+        "the collection was dropped or made anew in the middle of the call; repeat it",
+    )
 }
 
 /// The fields at the top of payloads that a filter looks into, and one more.

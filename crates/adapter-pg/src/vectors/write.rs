@@ -6,11 +6,14 @@ use uuid::Uuid;
 
 use super::batch::{self, Batch, Stamp};
 use super::collection::Collection;
-use super::index;
 use super::tidy::Dead;
+use super::{index, read};
 use crate::query::Query;
 use crate::value::Hash;
 use crate::{Postgres, Tx};
+
+/// How often a write begins anew because its collection was changed meanwhile.
+const TRIES: u32 = 20;
 
 const RESERVE: &str = include_str!("../sql/vectors/reserve.sql");
 const WRITE: &str = include_str!("../sql/vectors/write.sql");
@@ -64,7 +67,7 @@ pub(super) async fn upsert(
         return Ok(None);
     }
     let mut points = batch::distinct(points);
-    loop {
+    for _ in 0..TRIES {
         let made = aside(OP, move || {
             let batches = batch::all(&there, base, &points);
             (there, points, batches)
@@ -78,6 +81,7 @@ pub(super) async fn upsert(
         (there, base) = reserved(points.len()).await?;
         check_points(OP, &there.spec, &points)?;
     }
+    Err(read::changed(OP).not_applied())
 }
 
 /// Runs what would hold up other tasks for milliseconds on a thread for that.
@@ -90,7 +94,7 @@ async fn aside<T: Send + 'static>(
     })
 }
 
-/// Writes all batches or none. `None` when the collection has another life.
+/// Writes all batches or none. `None` when the collection is not as it was when they were made.
 async fn write(
     postgres: &Postgres,
     operation: &'static str,
@@ -106,35 +110,45 @@ async fn write(
         return Ok(dead.map(|dead| Dead::of(there.id, dead, there.points)));
     }
     let mut tx = postgres.begin(operation).await?;
+    match write_all(&mut tx, there, batches).await {
+        Ok(None) => tx.rollback().await.map(|()| None),
+        // Who drops the collection holds its indexes and waits for its row: the server ends one of both.
+        Err(error) if error.kind() == ErrorKind::Conflict => tx.rollback().await.map(|()| None),
+        written => tx.finish(written).await,
+    }
+}
+
+async fn write_all(
+    tx: &mut Tx,
+    there: &Collection,
+    mut batches: Vec<Batch>,
+) -> Result<Option<Dead>> {
+    // Before the collection's row is locked: an index takes long, and several writers may add to it at once.
+    for part in batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.indexed)) {
+        index::add(tx, there, &part).await?;
+    }
     let mut last = None;
     for batch in batches {
-        match put(&mut tx, there, batch, None).await {
-            Ok(None) => {
-                tx.rollback().await?;
-                return Ok(None);
-            }
-            Ok(dead) => last = dead,
-            Err(error) => return tx.finish(Err(error)).await,
+        last = put(tx, there, batch, None).await?;
+        if last.is_none() {
+            break;
         }
     }
-    tx.commit().await?;
     Ok(last)
 }
 
-/// Writes a batch and its part of the indexes. `None` when the collection has another life.
+/// Writes a batch. `None` when the collection is not as it was when it was made.
 pub(super) async fn put(
     tx: &mut Tx,
     there: &Collection,
-    mut batch: Batch,
+    batch: Batch,
     stamps: Option<&[Stamp]>,
 ) -> Result<Option<Dead>> {
-    let indexed = std::mem::take(&mut batch.indexed);
-    let (dead,): (Option<i64>,) = bound(tx.query(WRITE), there, batch, stamps).fetch_one().await?;
-    let Some(dead) = dead else { return Ok(None) };
-    for part in &indexed {
+    for part in &batch.indexed {
         index::add(tx, there, part).await?;
     }
-    Ok(Some(Dead::of(there.id, dead, there.points)))
+    let (dead,): (Option<i64>,) = bound(tx.query(WRITE), there, batch, stamps).fetch_one().await?;
+    Ok(dead.map(|dead| Dead::of(there.id, dead, there.points)))
 }
 
 /// The columns of a batch.
@@ -162,6 +176,7 @@ fn bound<'t>(
         .bind(batch.chunks)
         .bind(batch.blocks)
         .bind(batch::CLOSED)
+        .bind(there.indexes.clone())
 }
 
 /// What is removed.
