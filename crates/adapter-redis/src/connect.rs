@@ -70,7 +70,12 @@ impl Redis {
         let announced = Mutex::default();
         let bells = Bells::default();
         let inner = Inner { config, link, wait, pool, announced, bells };
-        Ok(Self { inner: Arc::new(inner), clock: None })
+        let redis = Self { inner: Arc::new(inner), clock: None };
+        // A server that wants a password lets everybody in who says nothing.
+        let command = redis::cmd("PING");
+        let pong = redis.send(&Call { operation: OPERATION, access: Access::Reads, command }).await;
+        pong.map_err(|error| error.with("urls", redis.config().shown_urls()))?;
+        Ok(redis)
     }
 
     /// The same, stamping with `clock` instead of the server's: for tests that move time.

@@ -1,0 +1,15 @@
+//! Faults of servers, each shown on servers of the test's own: killed, hung, full, demoted, locked, and a Cluster whose
+//! slots move and whose masters die. Every failure is a named error or a recovery, within its time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod alone;
+mod cluster;
+mod load;
+mod moving;
+mod server;
