@@ -23,7 +23,7 @@ impl Cluster {
                 "--cluster-port",
                 &bus,
                 "--cluster-node-timeout",
-                "1000",
+                "500",
                 "--cluster-config-file",
                 "nodes.conf",
             ])
@@ -64,26 +64,35 @@ impl Cluster {
             let info = node.text(&["CLUSTER", "INFO"]);
             info.contains("cluster_state:ok") && info.contains(&known)
         };
-        let online = self.replicas.len() / count;
-        let followed = |node: &Server| {
-            node.text(&["INFO", "replication"]).matches("state=online").count() == online
-        };
         assert!(wait_until(|| self.nodes().all(whole)), "the cluster does not come together");
-        assert!(wait_until(|| self.masters.iter().all(followed)), "a replica does not follow");
+        assert!(
+            self.replicas.is_empty() || wait_until(|| self.followed()),
+            "a replica does not follow"
+        );
+    }
+
+    /// The nodes that run.
+    pub fn alive(&self) -> impl Iterator<Item = &Server> {
+        self.nodes().filter(|node| node.runs())
+    }
+
+    /// Whether each master, whoever that is now, has its replica.
+    pub fn followed(&self) -> bool {
+        let masters: Vec<String> = self
+            .alive()
+            .map(|node| node.text(&["INFO", "replication"]))
+            .filter(|info| info.contains("role:master"))
+            .collect();
+        masters.len() == self.masters.len()
+            && masters.iter().all(|info| info.contains("state=online"))
     }
 
     pub fn config(&self) -> RedisConfig {
-        let urls: Vec<String> = self.masters.iter().map(Server::url).collect();
+        let urls: Vec<String> = self.nodes().map(Server::url).collect();
         quick(RedisConfig {
             mode: hexmem_adapter_redis::RedisMode::Cluster,
             ..RedisConfig::new(urls.join(","))
         })
-    }
-
-    /// The number of the master that has a slot, as the first node sees it.
-    pub fn owner(&self, slot: u16) -> usize {
-        let (count, slot) = (self.masters.len(), usize::from(slot));
-        (0..count).find(|index| slot < SLOTS * (index + 1) / count).unwrap()
     }
 
     /// Tells all masters whom a slot belongs to.

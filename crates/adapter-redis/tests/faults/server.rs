@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,8 @@ pub fn free_port() -> u16 {
 impl Server {
     /// Without persistence, replicas and password, and `options` on top of that.
     pub fn start(options: &[&str]) -> Self {
-        let mut all = vec!["--save", "", "--appendonly", "no"];
+        // A replica is served at once, not after the five seconds in which others might come.
+        let mut all = vec!["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"];
         all.extend(options);
         Self::of(&all)
     }
@@ -81,8 +82,8 @@ impl Server {
         std::fs::read_to_string(self.log()).unwrap_or_default()
     }
 
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     pub fn port(&self) -> u16 {
@@ -171,6 +172,7 @@ pub fn quick(config: RedisConfig) -> RedisConfig {
         response_timeout_ms: 500,
         reconnect_min_ms: 5,
         reconnect_max_ms: 50,
+        wait_timeout_ms: 250,
         ..config
     }
 }
