@@ -4,13 +4,14 @@
 //! `HEXMEM_TEST_DURABILITY_MS` says how long each row writes (400 unless set); the table is printed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hexmem_adapter_redis::Redis;
 use hexmem_ports::{
-    BucketId, KeyValueExt as _, KeyValueStore as _, KvCondition, KvSet, NewSession, SessionId,
-    SessionOrigin, SessionStore as _, Tenant, TokenKey, Ttl, UserScope,
+    BucketId, CommandId, CommandQueue as _, KeyValueExt as _, KeyValueStore as _, KvCondition,
+    KvSet, NewCommand, NewSession, QueueId, SessionId, SessionOrigin, SessionStore as _, Tenant,
+    TokenKey, Ttl, UserScope, WhenIdle,
 };
 use serde_json::json;
 
@@ -22,28 +23,35 @@ use crate::server::Server;
 pub struct Acknowledged {
     entries: Vec<u64>,
     sessions: Vec<(UserScope, SessionId)>,
+    commands: Vec<(u64, CommandId)>,
 }
 
 /// How many of each kind, and how many of them are gone.
 #[derive(Debug, Clone, Copy)]
 pub struct Lost {
-    pub acknowledged: [usize; 2],
-    pub lost: [usize; 2],
+    pub acknowledged: [usize; 3],
+    pub lost: [usize; 3],
 }
 
 impl Lost {
     pub fn row(&self, what: &str) -> String {
-        let [entries, sessions] = self.lost;
-        let [of_entries, of_sessions] = self.acknowledged;
-        format!("| {what} | {entries} of {of_entries} | {sessions} of {of_sessions} |")
+        let [entries, sessions, commands] = self.lost;
+        let [of_entries, of_sessions, of_commands] = self.acknowledged;
+        format!(
+            "| {what} | {entries} of {of_entries} | {sessions} of {of_sessions} | {commands} of {of_commands} |"
+        )
     }
 }
 
-pub const HEAD: &str = "| what | entries lost | sessions lost |\n|---|---|---|";
+pub const HEAD: &str = "| what | entries lost | sessions lost | commands lost |\n|---|---|---|---|";
 
 pub fn span() -> Duration {
     let millis = std::env::var("HEXMEM_TEST_DURABILITY_MS").ok();
     Duration::from_millis(millis.map_or(400, |text| text.parse().expect("milliseconds")))
+}
+
+fn queue(n: u64) -> QueueId {
+    QueueId::new(Tenant(name("acme")), name(format!("jobs {}", n % 16)))
 }
 
 fn session(n: u64) -> NewSession {
@@ -64,44 +72,72 @@ fn session(n: u64) -> NewSession {
     }
 }
 
-/// Writes of both kinds by `workers` tasks, each until its first failure.
-pub struct Writers(Vec<tokio::task::JoinHandle<Acknowledged>>);
+fn command(n: u64) -> NewCommand {
+    NewCommand {
+        id: CommandId(uuid::Uuid::new_v4()),
+        payload: n.to_be_bytes().to_vec(),
+        headers: json!({}),
+        priority: 0,
+        delay: None,
+        deadline: None,
+        dedupe: None,
+        group: None,
+        retry: Default::default(),
+        result_ttl: Ttl::secs(3_600).unwrap(),
+    }
+}
+
+/// Writes of all three kinds by `workers` tasks until the end; what fails is not acknowledged.
+pub struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<Acknowledged>>,
+}
 
 impl Writers {
     pub fn start(redis: &Redis, workers: usize) -> Self {
-        let next = Arc::new(AtomicU64::new(0));
-        let work = |_| tokio::spawn(write(redis.clone(), Arc::clone(&next)));
-        Self((0..workers).map(work).collect())
+        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let work = |_| tokio::spawn(write(redis.clone(), Arc::clone(&next), Arc::clone(&stop)));
+        Self { tasks: (0..workers).map(work).collect(), stop }
     }
 
     pub async fn finish(self) -> Acknowledged {
+        self.stop.store(true, Ordering::SeqCst);
         let mut all = Acknowledged::default();
-        for task in self.0 {
+        for task in self.tasks {
             let mut some = task.await.unwrap();
             all.entries.append(&mut some.entries);
             all.sessions.append(&mut some.sessions);
+            all.commands.append(&mut some.commands);
         }
         all
     }
 }
 
-async fn write(redis: Redis, next: Arc<AtomicU64>) -> Acknowledged {
+async fn write(redis: Redis, next: Arc<AtomicU64>, stop: Arc<AtomicBool>) -> Acknowledged {
     let mut done = Acknowledged::default();
-    let (store, sessions) = (redis.key_value(), redis.sessions());
-    loop {
-        let n = next.fetch_add(1, Ordering::SeqCst);
-        let (key, set) = entry(n);
-        if store.set(&bucket_of(n), &key, set).await.is_err() {
-            return done;
+    while !stop.load(Ordering::SeqCst) {
+        if let Err(error) = write_one(&redis, &mut done, next.fetch_add(1, Ordering::SeqCst)).await
+        {
+            assert!(crate::load::is_passing(&error), "{error:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        done.entries.push(n);
-        let session = session(n % 16);
-        let id = (session.owner.clone(), session.id);
-        if sessions.create(session, vec![]).await.is_err() {
-            return done;
-        }
-        done.sessions.push(id);
     }
+    done
+}
+
+async fn write_one(redis: &Redis, done: &mut Acknowledged, n: u64) -> hexmem_ports::Result<()> {
+    let (key, set) = entry(n);
+    redis.key_value().set(&bucket_of(n), &key, set).await?;
+    done.entries.push(n);
+    let session = session(n % 16);
+    let id = (session.owner.clone(), session.id);
+    redis.sessions().create(session, vec![]).await?;
+    done.sessions.push(id);
+    let command = command(n);
+    let id = (n, command.id);
+    redis.queue().enqueue(&queue(n), vec![command], WhenIdle::Store, vec![]).await?;
+    done.commands.push(id);
+    Ok(())
 }
 
 /// Over all masters of a Cluster.
@@ -116,7 +152,7 @@ fn entry(n: u64) -> (hexmem_ports::Name, KvSet) {
 
 /// Looks for everything that was acknowledged.
 pub async fn count(redis: &Redis, done: &Acknowledged) -> Lost {
-    let mut lost = [0; 2];
+    let mut lost = [0; 3];
     for n in &done.entries {
         let (key, set) = entry(*n);
         let found = again(async || redis.key_value().get(&bucket_of(*n), &key).await).await;
@@ -126,7 +162,11 @@ pub async fn count(redis: &Redis, done: &Acknowledged) -> Lost {
         lost[1] +=
             usize::from(again(async || redis.sessions().get(owner, *id).await).await.is_none());
     }
-    let acknowledged = [done.entries.len(), done.sessions.len()];
+    for (n, id) in &done.commands {
+        let found = again(async || redis.queue().view(&queue(*n), *id).await).await;
+        lost[2] += usize::from(found.is_none());
+    }
+    let acknowledged = [done.entries.len(), done.sessions.len(), done.commands.len()];
     Lost { acknowledged, lost }
 }
 
@@ -163,6 +203,6 @@ async fn what_a_killed_server_loses() {
     println!("{}", second.row("appendfsync everysec"));
     println!("{}", always.row("appendfsync always"));
     assert!(always.acknowledged.iter().all(|count| *count > 0), "{always:?}");
-    assert_eq!(always.lost, [0; 2], "appendfsync always loses nothing");
+    assert_eq!(always.lost, [0; 3], "appendfsync always loses nothing");
     assert_eq!(none.lost, none.acknowledged, "without persistence a restart is empty");
 }

@@ -13,6 +13,7 @@ mod alone;
 mod cluster;
 mod durability;
 mod failover;
+mod fencing;
 mod load;
 mod moving;
 mod server;
