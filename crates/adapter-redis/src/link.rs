@@ -4,8 +4,9 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hexmem_ports::Result;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike as _, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::sentinel::SentinelClient;
 use redis::{Client, Cmd, ConnectionInfo, RedisError, Value};
 use tokio::sync::Mutex;
@@ -132,6 +133,32 @@ impl Link {
                     }
                 }
                 answer
+            }
+        }
+    }
+
+    /// The answer of each server that holds keys, with its address; `None` where a Cluster does not tell them apart.
+    pub(crate) async fn of_masters(
+        &self,
+        command: &Cmd,
+    ) -> Result<Option<Vec<(String, Value)>>, RedisError> {
+        match self {
+            Self::Direct(direct) => {
+                let mut current = direct.current();
+                let answer = checked(current.manager.req_packed_command(command).await)?;
+                let address = current.client.get_connection_info().addr().to_string();
+                Ok(Some(vec![(address, answer)]))
+            }
+            Self::Cluster(connection) => {
+                let everywhere =
+                    RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                let mut connection = connection.clone();
+                let answer = checked(connection.route_command(command.clone(), everywhere).await)?;
+                let Value::Map(answers) = answer else { return Ok(None) };
+                let named = answers.into_iter().map(|(address, answer)| {
+                    Ok((redis::from_redis_value::<String>(address)?, answer.extract_error()?))
+                });
+                named.collect::<Result<Vec<_>, RedisError>>().map(Some)
             }
         }
     }

@@ -46,6 +46,7 @@ fn tcp(config: &RedisConfig) -> TcpSettings {
 }
 
 fn node(config: &RedisConfig, url: &str) -> Result<ConnectionInfo> {
+    provide_cryptography();
     let info = url.into_connection_info().map_err(|_| {
         // The driver's text may repeat the URL.
         Error::invalid(OPERATION, "one of urls is no Redis URL; write redis://host:port")
@@ -62,6 +63,14 @@ fn node(config: &RedisConfig, url: &str) -> Result<ConnectionInfo> {
         redis = redis.set_db(database.into());
     }
     Ok(info.set_redis_settings(redis).set_tcp_settings(tcp(config)))
+}
+
+/// The driver takes the process's cryptography and panics where there is none. A program that chose its own keeps it.
+fn provide_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Whoever was first meanwhile has provided it.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
 }
 
 fn nodes(config: &RedisConfig) -> Result<Vec<ConnectionInfo>> {

@@ -54,7 +54,8 @@ pub async fn run_broken<P: ?Sized, F>(
 }
 
 /// One test per case: `suite!([] port, make, module; case: [Needs], ...)`, or with `[broken]` one test per case
-/// against the double `module::broken::Broken` that breaks its clause. Used by each port's own macro.
+/// against the double `module::broken::Broken` that breaks its clause, or with `[together]` one test of all cases, where
+/// each test would have to start a server. Used by each port's own macro.
 #[macro_export]
 macro_rules! suite {
     ([] $port:ident, $make:path; $($case:ident $(: [$($need:ident),*])?),* $(,)?) => {
@@ -65,6 +66,15 @@ macro_rules! suite {
                 $crate::run(stringify!($port), stringify!($case), &needs, $make().await, $crate::$port::$case).await;
             }
         )*
+    };
+    ([together] $port:ident, $make:path; $($case:ident $(: [$($need:ident),*])?),* $(,)?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn every_case() {
+            $(
+                let needs = [$($($crate::__need!($need)),*)?];
+                $crate::run(stringify!($port), stringify!($case), &needs, $make().await, $crate::$port::$case).await;
+            )*
+        }
     };
     ([broken] $port:ident, $make:path; $($case:ident $(: [$($need:ident),*])?),* $(,)?) => {
         $(

@@ -30,6 +30,9 @@ macro_rules! key_value_suite {
     ($make:path, broken) => {
         $crate::key_value_suite!(@ [broken] $make);
     };
+    ($make:path, together) => {
+        $crate::key_value_suite!(@ [together] $make);
+    };
     (@ [$($mode:ident)?] $make:path) => {
         $crate::suite!([$($mode)?] key_value, $make;
             kv_get_1, kv_get_2, kv_get_3, kv_get_4, kv_get_5, kv_get_6,

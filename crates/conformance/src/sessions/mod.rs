@@ -44,6 +44,9 @@ macro_rules! sessions_suite {
     ($make:path, broken) => {
         $crate::__sessions_cases!([broken] $make);
     };
+    ($make:path, together) => {
+        $crate::__sessions_cases!([together] $make);
+    };
 }
 
 #[doc(hidden)]
