@@ -87,7 +87,9 @@ async fn a_revoke_wins(servers: Servers) {
             one.update(&request.token, 1, json!({}), hexmem_ports::OpId::random(), vec![]),
         );
         assert!(revoked.unwrap());
-        (touched.unwrap(), rotated.unwrap(), updated.unwrap());
+        touched.unwrap();
+        rotated.unwrap();
+        updated.unwrap();
         for key in [&request.token, &fresh] {
             assert_eq!(other.find(key).await.unwrap(), None);
             assert_eq!(other.touch(key, Touch::default()).await.unwrap(), None);
