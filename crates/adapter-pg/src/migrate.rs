@@ -45,7 +45,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "graph" "0005_graph.sql",
     6 "vectors" "0006_vectors.sql",
     7 "queue_steps" "0007_queue_steps.sql",
-    7 "graph_walk" "0007_graph_walk.sql",
+    8 "graph_walk" "0008_graph_walk.sql",
 ];
 
 impl Migration {

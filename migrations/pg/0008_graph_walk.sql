@@ -91,6 +91,11 @@ CREATE FUNCTION hexmem.graph_fact(
         AND (p_filter IS NULL OR hexmem.graph_passes(p_data::json, p_filter))
 $$;
 
+-- Two arrays as rows. Not inlined, because it is STRICT: so the planner takes them for many and hashes them. As unnest it
+-- takes them for ten, and compares each edge with each of ten thousand.
+CREATE FUNCTION hexmem.graph_many(p_ids text[], p_here boolean[]) RETURNS TABLE (id text, here boolean)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 10000 AS 'SELECT * FROM unnest(p_ids, p_here)';
+
 -- What lies around some nodes, breadth first: one statement a hop, all in the snapshot of the statement that calls.
 -- Rows: tag 1 a node of the page, 2 one of an earlier page (o_id alone), 3 an edge; o_hops is the distance. o_more of
 -- tag 0 says whether the page was cut.
@@ -223,7 +228,7 @@ BEGIN
             edge.valid_from, edge.valid_until, edge.source
         FROM unnest(v_kept, v_here) AS one(id, here)
         JOIN hexmem.graph_edge AS edge ON edge.graph = v_body AND edge.src = one.id
-        JOIN unnest(v_kept, v_here) AS other(id, here) ON other.id = edge.dst
+        JOIN hexmem.graph_many(v_kept, v_here) AS other ON other.id = edge.dst
         WHERE (one.here OR other.here) AND (p_known IS NULL OR edge.recorded_at <= p_known)
             AND hexmem.graph_fact(edge.relation, edge.weight, edge.source, edge.valid_from, edge.valid_until,
                 edge.data, p_relations, p_least, p_sources, v_at, p_edge_data)
@@ -233,7 +238,7 @@ BEGIN
             edge.valid_from, edge.valid_until, edge.source
         FROM unnest(v_kept, v_here) AS one(id, here)
         JOIN hexmem.graph_edge_past AS edge ON edge.graph = v_body AND edge.src = one.id
-        JOIN unnest(v_kept, v_here) AS other(id, here) ON other.id = edge.dst
+        JOIN hexmem.graph_many(v_kept, v_here) AS other ON other.id = edge.dst
         WHERE p_known IS NOT NULL AND edge.recorded_at <= p_known AND edge.superseded_at > p_known
             AND (one.here OR other.here)
             AND hexmem.graph_fact(edge.relation, edge.weight, edge.source, edge.valid_from, edge.valid_until,
