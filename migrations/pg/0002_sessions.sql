@@ -268,33 +268,30 @@ RETURNS TABLE (postponed bigint, freed bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    at   timestamptz := hexmem.now();
-    dead bigint[];
+    at      timestamptz := hexmem.now();
+    touched bigint[];
+    dead    bigint[];
 BEGIN
-    WITH due AS (
+    -- The numbers as lists: a join would be planned for a tenth of the table, and read all of it.
+    SELECT array_agg(due.seq) FILTER (WHERE due.ends > at), array_agg(due.seq) FILTER (WHERE due.ends <= at)
+    INTO touched, dead
+    FROM (
         SELECT s.seq, hexmem.later(least(s.revoked_at, s.idle_expires_at), s.retention) AS ends
         FROM hexmem.sessions AS s
         WHERE s.sweep_at <= at
         ORDER BY s.sweep_at
         LIMIT p_limit
         FOR UPDATE SKIP LOCKED
-    ),
-    moved AS (
-        UPDATE hexmem.sessions AS s SET sweep_at = due.ends
-        FROM due
-        WHERE s.seq = due.seq AND due.ends > at
-        RETURNING s.seq
-    ),
-    ended AS (
-        DELETE FROM hexmem.sessions AS s
-        USING due
-        WHERE s.seq = due.seq AND due.ends <= at
-        RETURNING s.seq
-    )
-    SELECT (SELECT count(*) FROM moved), (SELECT array_agg(ended.seq) FROM ended)
-    INTO postponed, dead;
+    ) AS due;
+    postponed := coalesce(cardinality(touched), 0);
     freed := coalesce(cardinality(dead), 0);
+    IF postponed > 0 THEN
+        UPDATE hexmem.sessions AS s
+        SET sweep_at = hexmem.later(least(s.revoked_at, s.idle_expires_at), s.retention)
+        WHERE s.seq = ANY (touched);
+    END IF;
     IF freed > 0 THEN
+        DELETE FROM hexmem.sessions AS s WHERE s.seq = ANY (dead);
         DELETE FROM hexmem.session_tokens AS t WHERE t.session = ANY (dead);
     END IF;
     RETURN NEXT;

@@ -267,9 +267,24 @@ BEGIN
 END
 $$;
 
+-- Frees the answers of some keys, which are locked. Those whose invalidation is still remembered become tombstones.
+CREATE FUNCTION hexmem.cache_free(p_digests bytea[], p_now timestamptz, p_margin bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM hexmem.cache_entries AS e
+    WHERE e.digest = ANY (p_digests)
+        AND (e.remembered_until IS NULL OR hexmem.later(e.remembered_until, p_margin) <= p_now);
+    UPDATE hexmem.cache_entries AS e
+    SET tags = NULL, generations = NULL, stored_at = NULL, fresh_until = NULL, expires_at = NULL, meta = NULL,
+        value = NULL
+    WHERE e.digest = ANY (p_digests);
+END
+$$;
+
 -- Frees at most p_limit answers, and on the way at most as many of each thing kept beside them. p_margin is longer than
 -- any statement runs: what a put that began before must still see stays for as long. p_start is where the walk over the
--- tags begins. Two sweeps at once take different rows.
+-- tags begins. Two sweeps at once take different rows. Keys are handed on as lists: a join would be planned for a tenth
+-- of the table, and read all of it.
 CREATE FUNCTION hexmem.cache_sweep(
     p_limit bigint, p_window bigint, p_margin bigint, p_start bytea, p_tags bigint, OUT freed bigint
 )
@@ -277,31 +292,24 @@ LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 DECLARE
     v_now   timestamptz := hexmem.now();
-    v_count bigint;
+    v_keys  bytea[];
     v_ended record;
+    v_tag   record;
 BEGIN
-    WITH due AS (
-        SELECT e.digest, hexmem.later(e.remembered_until, p_margin) > v_now AS keep
+    SELECT array_agg(due.digest)
+    INTO v_keys
+    FROM (
+        SELECT e.digest
         FROM hexmem.cache_entries AS e
         WHERE e.expires_at <= v_now
         ORDER BY e.expires_at
         LIMIT p_limit
         FOR UPDATE SKIP LOCKED
-    ),
-    -- Those whose invalidation is still remembered become tombstones.
-    kept AS (
-        UPDATE hexmem.cache_entries AS e
-        SET tags = NULL, generations = NULL, stored_at = NULL, fresh_until = NULL, expires_at = NULL,
-            meta = NULL, value = NULL
-        FROM due
-        WHERE e.digest = due.digest AND due.keep
-    ),
-    gone AS (
-        DELETE FROM hexmem.cache_entries AS e
-        USING due
-        WHERE e.digest = due.digest AND due.keep IS NOT TRUE
-    )
-    SELECT count(*) INTO freed FROM due;
+    ) AS due;
+    freed := coalesce(cardinality(v_keys), 0);
+    IF freed > 0 THEN
+        PERFORM hexmem.cache_free(v_keys, v_now, p_margin);
+    END IF;
     FOR v_ended IN
         (
             SELECT d.generation, d.room, d.tag, d.ended_at FROM hexmem.cache_ended AS d WHERE NOT d.drained
@@ -315,89 +323,76 @@ BEGIN
         )
     LOOP
         EXIT WHEN freed >= p_limit;
+        v_keys := NULL;
         -- A generation that a restored record brought back is no longer ended.
-        IF EXISTS (
+        IF NOT EXISTS (
             SELECT FROM hexmem.cache_tags AS t
             WHERE t.generation = v_ended.generation AND t.room = v_ended.room AND t.tag = v_ended.tag
         ) THEN
-            DELETE FROM hexmem.cache_ended AS d
-            WHERE d.generation = v_ended.generation AND d.room = v_ended.room AND d.tag = v_ended.tag;
-            CONTINUE;
+            SELECT array_agg(due.digest)
+            INTO v_keys
+            FROM (
+                SELECT e.digest
+                FROM hexmem.cache_entries AS e
+                WHERE e.generations @> ARRAY[v_ended.generation] AND e.room = v_ended.room
+                    AND v_ended.tag = ANY (e.tags)
+                LIMIT p_limit - freed
+                FOR UPDATE SKIP LOCKED
+            ) AS due;
+            IF v_keys IS NOT NULL THEN
+                freed := freed + cardinality(v_keys);
+                PERFORM hexmem.cache_free(v_keys, v_now, p_margin);
+                CONTINUE;
+            END IF;
+            IF hexmem.later(v_ended.ended_at, p_margin) > v_now THEN
+                UPDATE hexmem.cache_ended AS d
+                SET drained = true
+                WHERE d.generation = v_ended.generation AND d.room = v_ended.room AND d.tag = v_ended.tag;
+                CONTINUE;
+            END IF;
         END IF;
-        WITH due AS (
-            SELECT e.digest, hexmem.later(e.remembered_until, p_margin) > v_now AS keep
-            FROM hexmem.cache_entries AS e
-            WHERE e.generations @> ARRAY[v_ended.generation] AND e.room = v_ended.room AND v_ended.tag = ANY (e.tags)
-            LIMIT p_limit - freed
-            FOR UPDATE SKIP LOCKED
-        ),
-        kept AS (
-            UPDATE hexmem.cache_entries AS e
-            SET tags = NULL, generations = NULL, stored_at = NULL, fresh_until = NULL, expires_at = NULL,
-                meta = NULL, value = NULL
-            FROM due
-            WHERE e.digest = due.digest AND due.keep
-        ),
-        gone AS (
-            DELETE FROM hexmem.cache_entries AS e
-            USING due
-            WHERE e.digest = due.digest AND due.keep IS NOT TRUE
-        )
-        SELECT count(*) INTO v_count FROM due;
-        freed := freed + v_count;
-        IF v_count = 0 AND hexmem.later(v_ended.ended_at, p_margin) <= v_now THEN
-            DELETE FROM hexmem.cache_ended AS d
-            WHERE d.generation = v_ended.generation AND d.room = v_ended.room AND d.tag = v_ended.tag;
-        ELSIF v_count = 0 THEN
-            UPDATE hexmem.cache_ended AS d SET drained = true
-            WHERE d.generation = v_ended.generation AND d.room = v_ended.room AND d.tag = v_ended.tag;
-        END IF;
+        DELETE FROM hexmem.cache_ended AS d
+        WHERE d.generation = v_ended.generation AND d.room = v_ended.room AND d.tag = v_ended.tag;
     END LOOP;
     -- Invalidations whose time has passed: every ticket from before them is too old by now.
     DELETE FROM hexmem.cache_entries AS e
-    USING (
+    WHERE e.digest = ANY (ARRAY(
         SELECT old.digest
         FROM hexmem.cache_entries AS old
         WHERE old.expires_at IS NULL AND old.remembered_until <= v_now - p_margin * interval '1 microsecond'
         ORDER BY old.remembered_until
         LIMIT p_limit
         FOR UPDATE SKIP LOCKED
-    ) AS due
-    WHERE e.digest = due.digest;
+    ));
     DELETE FROM hexmem.cache_flights AS f
-    USING (
+    WHERE f.digest = ANY (ARRAY(
         SELECT old.digest
         FROM hexmem.cache_flights AS old
         WHERE old.expires_at <= v_now
         ORDER BY old.expires_at
         LIMIT p_limit
         FOR UPDATE SKIP LOCKED
-    ) AS due
-    WHERE f.digest = due.digest;
+    ));
     -- Tags that no answer holds, unchanged for the life of a ticket. The walk goes round from a random place: a sweep
     -- never looks at all of them, and two at once look at different ones.
-    WITH walked AS (
+    FOR v_tag IN
         (SELECT t.digest FROM hexmem.cache_tags AS t WHERE t.digest >= p_start ORDER BY t.digest LIMIT p_tags)
         UNION ALL
         (SELECT t.digest FROM hexmem.cache_tags AS t WHERE t.digest < p_start ORDER BY t.digest LIMIT p_tags)
         LIMIT p_tags
-    ),
-    unused AS (
-        SELECT t.digest, t.generation, t.room, t.tag
-        FROM walked
-        JOIN hexmem.cache_tags AS t ON t.digest = walked.digest
-        WHERE t.modified_at <= v_now - p_window * interval '1 microsecond'
-            AND NOT EXISTS (
-                SELECT FROM hexmem.cache_entries AS e WHERE e.generations @> ARRAY[t.generation]
-            )
-        FOR UPDATE OF t SKIP LOCKED
-    ),
-    dropped AS (
-        DELETE FROM hexmem.cache_tags AS t USING unused WHERE t.digest = unused.digest
-    )
-    -- A put that has just looked at one may still add an answer, which nobody will serve.
-    INSERT INTO hexmem.cache_ended (generation, room, tag, ended_at)
-    SELECT unused.generation, unused.room, unused.tag, v_now FROM unused
-    ON CONFLICT (generation, room, tag) DO UPDATE SET ended_at = excluded.ended_at, drained = false;
+    LOOP
+        -- A put that has just looked at the generation may still add an answer, which nobody will serve.
+        WITH dropped AS (
+            DELETE FROM hexmem.cache_tags AS t
+            WHERE t.digest = v_tag.digest AND t.modified_at <= v_now - p_window * interval '1 microsecond'
+                AND NOT EXISTS (
+                    SELECT FROM hexmem.cache_entries AS e WHERE e.generations @> ARRAY[t.generation]
+                )
+            RETURNING t.generation, t.room, t.tag
+        )
+        INSERT INTO hexmem.cache_ended (generation, room, tag, ended_at)
+        SELECT dropped.generation, dropped.room, dropped.tag, v_now FROM dropped
+        ON CONFLICT (generation, room, tag) DO UPDATE SET ended_at = excluded.ended_at, drained = false;
+    END LOOP;
 END
 $$;

@@ -15,7 +15,7 @@ use hexmem_ports::{
     Flight, Invalidate, Limit, Lookup, NamespaceId, PutOutcome, REPLAY_WINDOW, Records as _,
     TagRef, Tenant, Ticket, Ttl, rules::ticket_holds,
 };
-use rig::{Bench, connect, run};
+use rig::{connect, run};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -169,7 +169,8 @@ async fn a_put_that_waited_for_the_invalidation_of_its_key_is_outdated() {
 #[tokio::test]
 async fn lists_in_opposite_orders_do_not_block_each_other() {
     let bench = rig::bench().await;
-    let stores = [bench.first.cache(), bench.second.cache(), bench.first.cache(), bench.second.cache()];
+    let stores =
+        [bench.first.cache(), bench.second.cache(), bench.first.cache(), bench.second.cache()];
     let questions: Vec<String> = (0..60).map(|n| n.to_string()).collect();
     let work = stores.iter().enumerate().map(|(n, store)| {
         let mut questions = questions.clone();
@@ -299,7 +300,8 @@ async fn a_put_follows_the_rule_of_tickets() {
     let doubled = [both.clone(), both.clone()].concat();
     let torn = vec![(TagRef::Namespace, one), (tag("a"), one), (tag("a"), two)];
     let unknown = vec![(TagRef::Namespace, one), (tag("b"), one)];
-    let lists = [both, namespace_only, vec![], swapped, doubled, torn, unknown, vec![(tag("a"), two)]];
+    let lists =
+        [both, namespace_only, vec![], swapped, doubled, torn, unknown, vec![(tag("a"), two)]];
     let keys = [
         (None, None),
         (Some(one), Some(one)),
@@ -348,13 +350,4 @@ async fn a_put_follows_the_rule_of_tickets() {
     let ticket = Ticket { issued_at: now.plus(REPLAY_WINDOW), key: None, generations };
     let outcome = store.put(&key("future"), a_put("v", 100, ticket)).await.unwrap();
     assert_eq!(outcome, PutOutcome::Stored);
-}
-
-/// What the server does to unlogged tables after a crash: they are empty, together.
-async fn as_after_a_crash(bench: &Bench) {
-    let mut connection = connect(&bench.database.url).await;
-    let sql = "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class
-        WHERE relnamespace = 'hexmem'::regnamespace AND relkind = 'r' AND relpersistence = 'u'";
-    let tables: String = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
-    run(&mut connection, format!("TRUNCATE {tables}")).await;
 }

@@ -117,7 +117,11 @@ async fn a_cap_of_three_under_eight_writers_stays_three() {
     join_all(writers).await;
     assert_eq!(stores[0].list(&scope, None, rows(100)).await.unwrap().items.len(), 3);
     let evicted = "SELECT sum(cardinality(evicted))::int8 FROM hexmem.sessions";
-    assert_eq!(number(&mut first, evicted).await, 157, "each is named by the create that revoked it");
+    assert_eq!(
+        number(&mut first, evicted).await,
+        157,
+        "each is named by the create that revoked it"
+    );
     assert_eq!(number(&mut first, "SELECT count(*) FROM hexmem.sessions").await, 160);
     assert_eq!(bench.first.outbox().depth().await.unwrap(), 160);
     // Refused ones leave nothing.
@@ -144,12 +148,14 @@ async fn the_first_save_of_many_at_once_is_one_session_and_all_get_its_answer() 
         // Of many tokens for one id one wins; nothing of the others stays.
         let scope = owner(&format!("v{round}"));
         let id = SessionId(Uuid::new_v4());
-        let saves = stores.iter().map(|store| store.create(NewSession { id, ..new(&scope) }, vec![]));
+        let saves =
+            stores.iter().map(|store| store.create(NewSession { id, ..new(&scope) }, vec![]));
         let saved = join_all(saves).await;
         assert_eq!(saved.iter().filter(|saved| saved.is_ok()).count(), 1);
         // And of many ids for one token.
         let token = token(&scope);
-        let saves = stores.iter().map(|store| store.create(NewSession { token, ..new(&scope) }, vec![]));
+        let saves =
+            stores.iter().map(|store| store.create(NewSession { token, ..new(&scope) }, vec![]));
         let saved = join_all(saves).await;
         assert_eq!(saved.iter().filter(|saved| saved.is_ok()).count(), 1);
     }
@@ -178,7 +184,9 @@ async fn what_waits_for_a_revocation_cannot_bring_the_session_back() {
         let changing = async {
             match change {
                 "touch" => store.touch(&old, Touch::default()).await,
-                "update" => store.update(&old, 1, json!(1), OpId::random(), vec![effect("no")]).await,
+                "update" => {
+                    store.update(&old, 1, json!(1), OpId::random(), vec![effect("no")]).await
+                }
                 _ => {
                     let grace = (change == "rotate in grace").then(|| ttl(60));
                     let new = token(&request.owner);
@@ -213,7 +221,8 @@ async fn a_touch_that_lost_the_race_is_coalesced() {
     let request = new(&owner("u"));
     store.create(request.clone(), vec![]).await.unwrap();
     bench.clock.advance(5).await;
-    run(&mut rival, "BEGIN; UPDATE hexmem.sessions SET last_seen_at = hexmem.now(), revision = 2").await;
+    run(&mut rival, "BEGIN; UPDATE hexmem.sessions SET last_seen_at = hexmem.now(), revision = 2")
+        .await;
     let touch = Touch { coalesce: Some(ttl(60)), ..Touch::default() };
     let other = async {
         until_somebody_waits(&mut watcher).await;
@@ -332,13 +341,14 @@ async fn touches_are_hot() {
     let bench = rig::bench().await;
     let store = bench.first.sessions();
     let mut tokens = Vec::new();
-    for n in 0..50 {
+    // Few, so that all versions fit on a page: when the server clears dead ones is up to it.
+    for n in 0..2 {
         let request = new(&owner(&format!("u{n}")));
         tokens.push(request.token);
         store.create(request, vec![]).await.unwrap();
     }
     let mut connection = connect(&bench.database.url).await;
-    for _ in 0..10 {
+    for _ in 0..5 {
         for token in &tokens {
             sqlx::query(include_str!("../src/sql/sessions/touch.sql"))
                 .bind(i32::from(token.bucket))
@@ -360,8 +370,7 @@ async fn touches_are_hot() {
     let sql = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
         WHERE schemaname = 'hexmem' AND relname = 'sessions'";
     let (updates, hot): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap();
-    assert_eq!(updates, 500);
-    assert!(hot >= 450, "{hot} of {updates} touches stayed on their page");
+    assert_eq!((updates, hot), (10, 10), "each touch stays on its page");
 }
 
 /// All of a batch or nothing: a token that another session has refuses the record that brings it.
