@@ -23,6 +23,10 @@ use crate::analyse::TermCounts;
 /// Chosen among 0.5, 1, 1.5, 2 and 3 on one half of the queries of Cranfield.
 pub const TITLE_WEIGHT: f32 = 3.0;
 
+/// How many times a term counts that stands in a neighbouring turn of a dialogue. Not tuned: there is no dialogue among the
+/// measured collections.
+pub const AROUND_WEIGHT: f32 = 0.4;
+
 /// The constants of the document side. Stamped on a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -6,6 +6,9 @@
 //! (Unicode scalar values). A user-perceived character (grapheme cluster) is never split, unless it
 //! is longer than a whole chunk.
 
+mod code;
+mod dialogue;
+mod lines;
 mod markdown;
 mod recursive;
 
@@ -47,6 +50,10 @@ pub enum Strategy {
     Recursive,
     /// By headings, then by blocks; fenced code stays whole when it fits.
     Markdown,
+    /// Source code: between lines, where a definition begins if one does; told with the lines that enclose it.
+    Code,
+    /// A transcript: a turn each. The two turns before and the two behind are found too, with a lower weight.
+    Dialogue,
     /// Not at all.
     Whole,
 }
@@ -108,6 +115,16 @@ impl Chunking {
             Strategy::Markdown => {
                 for piece in markdown::split(document, self.size, self.overlap) {
                     push(piece.range.start, piece.range.end, &piece.context);
+                }
+            }
+            Strategy::Code => {
+                for piece in code::split(document, self.size, self.overlap) {
+                    push(piece.range.start, piece.range.end, &piece.context);
+                }
+            }
+            Strategy::Dialogue => {
+                for piece in dialogue::split(document, self.size, self.overlap) {
+                    push(piece.start, piece.end, &[]);
                 }
             }
             Strategy::Whole => push(0, document.len(), &[]),

@@ -115,6 +115,59 @@ fn a_long_heading_is_shortened() {
     assert!(pieces.iter().all(|chunk| chunk.context[0].chars().count() <= 121));
 }
 
+const SOURCE: &str = "use std::fmt;
+
+/// A lease.
+struct Lease {
+    until: u64,
+}
+
+impl Lease {
+    fn ends(&self, now: u64) -> bool {
+        self.until <= now
+    }
+
+    fn extend(&mut self, by: u64) {
+        self.until += by;
+    }
+}
+";
+
+#[test]
+fn code_is_cut_where_definitions_begin() {
+    let pieces = chunks(Strategy::Code, 110, 30, SOURCE);
+    let starts: Vec<&str> = pieces.iter().map(|piece| piece.text.lines().next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        ["use std::fmt;", "impl Lease {", "    fn extend(&mut self, by: u64) {"],
+        "{pieces:#?}"
+    );
+    assert_eq!(pieces[2].context, ["impl Lease {"]);
+    assert!(pieces[0].context.is_empty() && pieces[1].context.is_empty());
+    let long = format!("def f():\n    x = '{}'\n    return x\n", "word ".repeat(60));
+    let pieces = chunks(Strategy::Code, 80, 20, &long);
+    assert!(pieces.len() > 4 && pieces.iter().all(|piece| piece.text.chars().count() <= 80));
+    assert_eq!(pieces.last().unwrap().context, ["def f():"]);
+}
+
+#[test]
+fn a_turn_is_a_chunk() {
+    let talk = "Ada: When does it end?\nCharles: At noon.\nOr later.\n\n[12:30] Ada: See http://a.b\nfine\n";
+    assert_eq!(
+        texts(Strategy::Dialogue, 512, 50, talk),
+        [
+            "Ada: When does it end?\n",
+            "Charles: At noon.\nOr later.\n\n",
+            "[12:30] Ada: See http://a.b\nfine\n"
+        ]
+    );
+    // Nobody is named: a line each.
+    assert_eq!(texts(Strategy::Dialogue, 512, 50, "one\n\ntwo\n"), ["one\n\n", "two\n"]);
+    let long = format!("Ada: {}\nBob: short\n", "word ".repeat(50));
+    let pieces = texts(Strategy::Dialogue, 100, 20, &long);
+    assert!(pieces.len() > 2 && pieces.last().unwrap() == "Bob: short\n");
+}
+
 #[test]
 fn sizes_are_checked() {
     for (size, overlap) in [(0, 0), (10, 6)] {
@@ -143,6 +196,9 @@ fn document() -> impl proptest::strategy::Strategy<Value = String> {
         Just("\n### Deep\n".to_owned()),
         Just("\n```\n".to_owned()),
         Just("\nTitle\n===\n".to_owned()),
+        Just("\nAda: ".to_owned()),
+        Just("\n    indented {\n".to_owned()),
+        Just("\n}\n".to_owned()),
         Just(". ".to_owned()),
         Just(" \u{301}".to_owned()),
         Just(" ".to_owned()),
@@ -154,9 +210,10 @@ fn document() -> impl proptest::strategy::Strategy<Value = String> {
 proptest! {
     #[test]
     fn chunks_cover_the_document_in_order(
-        text in document(), size in 1_usize..60, share in 0_usize..=30, markdown: bool,
+        text in document(), size in 1_usize..60, share in 0_usize..=30, which in 0_usize..4,
     ) {
-        let strategy = if markdown { Strategy::Markdown } else { Strategy::Recursive };
+        let all = [Strategy::Recursive, Strategy::Markdown, Strategy::Code, Strategy::Dialogue];
+        let strategy = all[which];
         let overlap = share.min(size / 2);
         let pieces = chunks(strategy, size, overlap, &text);
         if text.trim().is_empty() {

@@ -69,8 +69,10 @@ pub struct SourceDocument {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Plain text or source code.
+    /// Plain text.
     Text,
+    /// Source code.
+    Code,
     /// Markdown.
     Markdown,
     /// One JSON object a line.
@@ -78,6 +80,14 @@ pub enum Format {
     /// HTML; its text is given as Markdown, so that headings stay known.
     Html,
 }
+
+/// Extensions of source code.
+const CODE: [&str; 47] = [
+    "bash", "c", "cc", "clj", "cpp", "cs", "css", "cxx", "dart", "el", "erl", "ex", "exs", "fs",
+    "go", "h", "hh", "hpp", "hs", "java", "jl", "js", "jsx", "kt", "kts", "lua", "m", "mjs", "ml",
+    "nix", "php", "pl", "proto", "ps1", "py", "pyi", "r", "rb", "rs", "scala", "sh", "sql",
+    "swift", "tf", "ts", "tsx", "zig",
+];
 
 impl Format {
     /// The format of a file of this name, by its extension; plain text when it is not known.
@@ -88,6 +98,7 @@ impl Format {
             "md" | "markdown" | "mdx" | "mkd" => Self::Markdown,
             "jsonl" | "ndjson" => Self::Jsonl,
             "html" | "htm" | "xhtml" => Self::Html,
+            known if CODE.contains(&known) => Self::Code,
             _ => Self::Text,
         }
     }
@@ -96,6 +107,7 @@ impl Format {
     pub fn strategy(self) -> Strategy {
         match self {
             Self::Markdown | Self::Html => Strategy::Markdown,
+            Self::Code => Strategy::Code,
             Self::Text | Self::Jsonl => Strategy::Recursive,
         }
     }
@@ -117,7 +129,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Reading> {
             vec![document(page.title, page.text)]
         }
         Format::Markdown => vec![document(markdown_title(&text), text)],
-        Format::Text => vec![document(String::new(), text)],
+        Format::Text | Format::Code => vec![document(String::new(), text)],
     };
     let documents: Vec<_> = documents
         .into_iter()

@@ -48,7 +48,7 @@ fn the_extension_decides_the_format() {
         ("docs/README.MD", Format::Markdown),
         ("C:\\x\\page.HTM", Format::Html),
         ("log.ndjson", Format::Jsonl),
-        ("src/lib.rs", Format::Text),
+        ("src/lib.rs", Format::Code),
         ("dir.md/LICENSE", Format::Text),
     ] {
         assert_eq!(Format::of(name), format, "{name}");

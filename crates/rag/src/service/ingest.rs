@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::point::{Payload, point_id};
 use super::{Collection, DENSE, SPARSE, fixed, to_json};
 use crate::analyse::{Side, TermCounts};
-use crate::bm25::TITLE_WEIGHT;
+use crate::bm25::{AROUND_WEIGHT, TITLE_WEIGHT};
 use crate::chunk::{Chunk, Chunking, Strategy};
 
 /// A document to be ingested.
@@ -28,6 +28,9 @@ pub struct Document {
     pub metadata: Map<String, Value>,
     /// How it is cut.
     pub chunking: Chunking,
+    /// What stands around it (the turns before and behind it in a conversation): it is found by these words too, with
+    /// the weight [`AROUND_WEIGHT`](crate::bm25::AROUND_WEIGHT), and they are not kept.
+    pub around: String,
     /// The place it comes from, if [`Collection::remove_missing`] is to know it. `None` keeps the one that an earlier
     /// ingest gave.
     pub root: Option<String>,
@@ -42,6 +45,7 @@ impl Document {
             text: text.into(),
             metadata: Map::new(),
             chunking: Chunking::default(),
+            around: String::new(),
             root: None,
         }
     }
@@ -221,6 +225,10 @@ impl Collection {
                     counts.add(&self.analyzer, heading, Side::Document, 1.0);
                 }
                 counts.add(&self.analyzer, &title, Side::Document, TITLE_WEIGHT);
+                counts.add(&self.analyzer, &document.around, Side::Document, AROUND_WEIGHT);
+                for turn in turns_around(document, chunks, chunk.index) {
+                    counts.add(&self.analyzer, &turn.text, Side::Document, AROUND_WEIGHT);
+                }
                 let payload = Payload {
                     document: document.id.clone(),
                     chunk: chunk.index,
@@ -303,7 +311,25 @@ fn check(document: &Document) -> Result<()> {
 fn hash(document: &Document, root: Option<&str>) -> Result<String> {
     let described = to_json(&(&document.title, &document.metadata, document.chunking, root))?;
     let described = described.to_string();
-    Ok(Digest::of_parts([document.text.as_bytes(), described.as_bytes()]).to_hex())
+    let mut parts = vec![document.text.as_bytes(), described.as_bytes()];
+    if !document.around.is_empty() {
+        parts.push(document.around.as_bytes());
+    }
+    Ok(Digest::of_parts(parts).to_hex())
+}
+
+/// How many turns of a dialogue on each side of one lead to it too.
+const TURNS: usize = 2;
+
+/// The chunks on both sides of one, in a dialogue.
+fn turns_around<'c>(
+    document: &Document,
+    chunks: &'c [Chunk],
+    at: usize,
+) -> impl Iterator<Item = &'c Chunk> {
+    let turns = if document.chunking.strategy == Strategy::Dialogue { TURNS } else { 0 };
+    let (from, to) = (at.saturating_sub(turns), at.saturating_add(turns));
+    chunks.iter().filter(move |chunk| (from..=to).contains(&chunk.index) && chunk.index != at)
 }
 
 /// The chunks of a document. One that has a title alone is found by it: it has one chunk without text.

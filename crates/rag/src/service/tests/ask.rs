@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::*;
 use crate::analyse::{Analysis, Language, StopWords};
+use crate::chunk::Chunking;
 use crate::feedback::Feedback;
 use crate::{Collection, CollectionOptions, Document, Mode, Rag, SearchOptions};
 
@@ -58,6 +59,31 @@ async fn a_question_without_terms_finds_nothing() {
     // An existing collection keeps its own way of reading.
     let again = rag.open_or_create(id("t", "kept"), CollectionOptions::default()).await.unwrap();
     assert_eq!(documents(&search(&again, "to be").await), ["d"]);
+}
+
+#[tokio::test]
+async fn a_turn_is_found_by_those_around_it_and_below_what_says_it() {
+    let collection = open(&store()).await;
+    let mut talk = document(
+        "talk",
+        "Ada: Where is the anchor?\nBob: In the cellar.\nAda: Thanks.\nBob: Fine.\n",
+    );
+    talk.chunking = Chunking { strategy: crate::chunk::Strategy::Dialogue, ..Chunking::default() };
+    let other =
+        Document { around: "the anchor again".into(), ..document("alone", "It lies there.") };
+    collection.ingest(vec![talk, other.clone()]).await.unwrap();
+    let options = SearchOptions { feedback: None, ..SearchOptions::default() };
+    let hits = collection.search("anchor", &options).await.unwrap();
+    assert_eq!((hits[0].document.as_str(), hits[0].chunk), ("talk", 0));
+    let mut rest: Vec<(&str, usize)> =
+        hits[1..].iter().map(|hit| (hit.document.as_str(), hit.chunk)).collect();
+    rest.sort_unstable();
+    assert_eq!(rest, [("alone", 0), ("talk", 1), ("talk", 2)]);
+    assert!(hits.iter().all(|hit| !hit.text.contains("again")));
+    // What stands around it is part of what it was made from.
+    let moved = Document { around: "something else".into(), ..other.clone() };
+    assert_eq!(collection.ingest(vec![other]).await.unwrap().unchanged, 1);
+    assert_eq!(collection.ingest(vec![moved]).await.unwrap().updated, 1);
 }
 
 #[tokio::test]
