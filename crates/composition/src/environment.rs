@@ -16,8 +16,21 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Settings whose values are text, whatever they look like.
-const TEXTS: [&str; 8] =
-    ["data", "path", "url", "replica_url", "tls_ca", "tls_cert", "tls_key", "application_name"];
+const TEXTS: [&str; 13] = [
+    "data",
+    "path",
+    "url",
+    "replica_url",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "application_name",
+    "folder",
+    "model",
+    "api_key",
+    "query_prefix",
+    "passage_prefix",
+];
 
 /// One variable as a figment provider.
 pub(crate) struct Variable {

@@ -16,11 +16,13 @@
 //! # }
 //! ```
 
+mod embed;
 mod environment;
 mod pg;
 mod settings;
 mod stores;
 
+pub use embed::*;
 pub use pg::*;
 pub use settings::*;
 pub use stores::*;

@@ -8,8 +8,8 @@ use figment::providers::{Format as _, Serialized, Toml};
 use hexmem_ports::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::PgSettings;
 use crate::environment::variables;
+use crate::{EmbedSettings, PgSettings, RerankSettings};
 
 /// Where a domain keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,10 @@ pub struct Settings {
     pub json: JsonSettings,
     /// The PostgreSQL server.
     pub pg: PgSettings,
+    /// Who turns texts into vectors.
+    pub embed: EmbedSettings,
+    /// Who gives a second opinion on what a search found.
+    pub rerank: RerankSettings,
 }
 
 impl Default for Settings {
@@ -134,6 +138,8 @@ impl Default for Settings {
             sqlite: SqliteSettings::default(),
             json: JsonSettings::default(),
             pg: PgSettings::default(),
+            embed: EmbedSettings::default(),
+            rerank: RerankSettings::default(),
         }
     }
 }

@@ -12,10 +12,9 @@ use hexmem_adapter_memory::{
 #[cfg(feature = "sqlite")]
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
 use hexmem_ports::{
-    CacheStore, Clock, CommandQueue, Error, ErrorKind, GraphStore, KeyValueStore, Result,
+    CacheStore, Clock, CommandQueue, Embedder, Error, ErrorKind, GraphStore, KeyValueStore, Result,
     SessionStore, VectorStore,
 };
-#[cfg(any(feature = "sqlite", feature = "json", feature = "pg"))]
 use tokio::sync::OnceCell;
 
 use crate::{Backend, Settings};
@@ -32,6 +31,7 @@ pub struct Stores {
     sqlite: OnceCell<Database>,
     #[cfg(feature = "pg")]
     postgres: OnceCell<hexmem_adapter_pg::Postgres>,
+    embedder: OnceCell<Option<Arc<dyn Embedder>>>,
 }
 
 /// The in-process stores. Cheap while empty, so they are simply there: two calls must see the same data.
@@ -78,6 +78,7 @@ impl Stores {
             sqlite: OnceCell::new(),
             #[cfg(feature = "pg")]
             postgres: OnceCell::new(),
+            embedder: OnceCell::new(),
         }
     }
 
@@ -112,6 +113,10 @@ impl Stores {
     #[cfg(feature = "pg")]
     pub(crate) fn postgres_cell(&self) -> &OnceCell<hexmem_adapter_pg::Postgres> {
         &self.postgres
+    }
+
+    pub(crate) fn embedder_cell(&self) -> &OnceCell<Option<Arc<dyn Embedder>>> {
+        &self.embedder
     }
 
     /// Closes what was opened. Without it nothing is lost, and the next one to open the SQLite file folds its log

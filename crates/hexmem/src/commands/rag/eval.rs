@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hexmem_ports::{CollectionId, Error, ErrorKind, Limit, Name, Result};
 use hexmem_rag::analyse::{Analyzer, Side, TermCounts};
-use hexmem_rag::bm25::{Bm25, TITLE_WEIGHT};
+use hexmem_rag::bm25::{AROUND_WEIGHT, Bm25, TITLE_WEIGHT};
 use hexmem_rag::chunk::{Chunking, Strategy};
-use hexmem_rag::eval::{Corpus, Figures, Qrels, Query, evaluate, read_qrels, read_queries};
+use hexmem_rag::eval::{
+    Corpus, CorpusDocument, Figures, Qrels, Query, evaluate, read_qrels, read_queries,
+};
 use hexmem_rag::{Collection, CollectionOptions, Document, Mode, SearchOptions};
 use serde::Serialize;
 use uuid::Uuid;
@@ -40,6 +42,10 @@ pub(crate) struct Args {
     /// Do not widen queries by their best hits
     #[arg(long)]
     exact_terms: bool,
+    /// Documents with `metadata.thread` are turns of a dialogue: they are found by the N turns on each side too, with a
+    /// lower weight
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    neighbors: usize,
 }
 
 /// How documents are cut.
@@ -95,8 +101,9 @@ async fn measure(
     queries: &[Query],
     qrels: &Qrels,
 ) -> Result<(u64, Duration, Modes)> {
+    let mut threads = Threads::read(args)?;
     let bm25 = match args.cut {
-        Cut::Whole => Bm25::default().with_lengths(lengths(&args.corpus)?),
+        Cut::Whole => Bm25::default().with_lengths(lengths(args, &threads)?),
         Cut::Chunks => Bm25::default(),
     };
     let options = CollectionOptions { bm25, ..CollectionOptions::default() };
@@ -110,6 +117,7 @@ async fn measure(
     for document in Corpus::new(open(&args.corpus)?, args.corpus.display().to_string()) {
         let document = document?;
         batch.push(Document {
+            around: threads.around(&document),
             title: document.title,
             chunking,
             ..Document::new(document.id, document.text)
@@ -165,14 +173,60 @@ async fn ask(
     Ok(Measured { figures: evaluate(&run, qrels), query_ms_p50: at(50), query_ms_p95: at(95) })
 }
 
+/// The turns of the corpus's dialogues, in the order of the file.
+#[derive(Clone, Default)]
+struct Threads {
+    turns: BTreeMap<String, Vec<String>>,
+    /// How many of each were passed.
+    passed: BTreeMap<String, usize>,
+    neighbors: usize,
+}
+
+impl Threads {
+    fn read(args: &Args) -> Result<Self> {
+        let mut threads = Self { neighbors: args.neighbors, ..Self::default() };
+        if args.neighbors > 0 {
+            for document in Corpus::new(open(&args.corpus)?, args.corpus.display().to_string()) {
+                let document = document?;
+                if let Some(thread) = thread(&document) {
+                    threads.turns.entry(thread).or_default().push(document.text);
+                }
+            }
+        }
+        Ok(threads)
+    }
+
+    /// What stands around the next document of the file; nothing where it is no turn.
+    fn around(&mut self, document: &CorpusDocument) -> String {
+        let Some(thread) = thread(document) else { return String::new() };
+        let Some(turns) = self.turns.get(&thread) else { return String::new() };
+        let passed = self.passed.entry(thread).or_default();
+        let at = *passed;
+        *passed += 1;
+        let near = at.saturating_sub(self.neighbors)..=at.saturating_add(self.neighbors);
+        let others = turns.iter().enumerate().filter(|(n, _)| near.contains(n) && *n != at);
+        others.map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn thread(document: &CorpusDocument) -> Option<String> {
+    match document.metadata.get("thread")? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(thread) => Some(thread.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
 /// The lengths of the corpus's documents as the index will count them.
-fn lengths(corpus: &Path) -> Result<Vec<f32>> {
+fn lengths(args: &Args, threads: &Threads) -> Result<Vec<f32>> {
     let analyzer = Analyzer::default();
-    Corpus::new(open(corpus)?, corpus.display().to_string())
+    let mut threads = threads.clone();
+    Corpus::new(open(&args.corpus)?, args.corpus.display().to_string())
         .map(|document| {
             let document = document?;
             let mut counts = TermCounts::of(&analyzer, &document.text, Side::Document);
             counts.add(&analyzer, &document.title, Side::Document, TITLE_WEIGHT);
+            counts.add(&analyzer, &threads.around(&document), Side::Document, AROUND_WEIGHT);
             Ok(counts.length())
         })
         .collect()

@@ -6,9 +6,11 @@ mod ingest;
 mod search;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hexmem_ports::{CollectionId, Error, ErrorKind, Limit, Name, Prefix, Result};
+use hexmem_llm_cache::CachedEmbedder;
+use hexmem_ports::{CollectionId, Error, ErrorKind, Limit, Name, NamespaceId, Prefix, Result, Ttl};
 use hexmem_rag::{Collection, Rag};
 use serde_json::json;
 
@@ -90,14 +92,33 @@ impl From<ModeArg> for hexmem_rag::Mode {
     }
 }
 
-/// The service on the configured store.
-pub(crate) async fn service(context: &Context) -> Result<Rag> {
+/// For how long vectors of texts are kept, in seconds: 90 days.
+const KEPT: u64 = 90 * 86_400;
+
+/// The service on the configured store: for what needs no model.
+async fn plain(context: &Context) -> Result<Rag> {
     Ok(Rag::new(context.stores.vectors().await?))
 }
 
+/// The service with the embedder and the reranker that are configured. Vectors of texts that were embedded before come
+/// from the cache.
+pub(crate) async fn service(context: &Context) -> Result<Rag> {
+    let mut rag = plain(context).await?;
+    if let Some(embedder) = context.stores.embedder().await? {
+        let namespace = NamespaceId::new(context.tenant.clone(), Name::new("embeddings")?);
+        let cache = context.stores.cache().await?;
+        let cached = CachedEmbedder::new(embedder, cache, namespace, Ttl::secs(KEPT)?);
+        rag = rag.with_embedder(Arc::new(cached));
+    }
+    if let Some(reranker) = context.stores.reranker()? {
+        rag = rag.with_reranker(reranker);
+    }
+    Ok(rag)
+}
+
 /// A collection that must be there.
-async fn existing(context: &Context, id: CollectionId) -> Result<Collection> {
-    service(context).await?.open(id.clone()).await?.ok_or_else(|| {
+async fn existing(rag: &Rag, id: CollectionId) -> Result<Collection> {
+    rag.open(id.clone()).await?.ok_or_else(|| {
         Error::new(
             ErrorKind::NotFound,
             "rag",
@@ -126,7 +147,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> 
 }
 
 async fn list_collections(context: &Context) -> Result<Outcome> {
-    let rag = service(context).await?;
+    let rag = plain(context).await?;
     let mut rows = Vec::new();
     let mut cursor = None;
     loop {
@@ -156,7 +177,7 @@ async fn list_collections(context: &Context) -> Result<Outcome> {
 }
 
 async fn list_documents(context: &Context, id: CollectionId) -> Result<Outcome> {
-    let collection = existing(context, id).await?;
+    let collection = existing(&plain(context).await?, id).await?;
     let mut rows = Vec::new();
     let mut cursor = None;
     loop {
@@ -177,7 +198,7 @@ async fn list_documents(context: &Context, id: CollectionId) -> Result<Outcome> 
 }
 
 async fn show(context: &Context, document: &str, id: CollectionId) -> Result<Outcome> {
-    let collection = existing(context, id).await?;
+    let collection = existing(&plain(context).await?, id).await?;
     let stored = collection.document(document).await?.ok_or_else(|| {
         Error::new(
             ErrorKind::NotFound,
@@ -192,7 +213,7 @@ async fn show(context: &Context, document: &str, id: CollectionId) -> Result<Out
 
 async fn delete(context: &Context, documents: &[String], id: CollectionId) -> Result<Outcome> {
     if documents.is_empty() {
-        let dropped = service(context).await?.drop_collection(&id).await?;
+        let dropped = plain(context).await?.drop_collection(&id).await?;
         context.emit(&json!({ "collection": dropped }), || {
             if dropped {
                 format!("collection {} removed", id.name)
@@ -202,7 +223,7 @@ async fn delete(context: &Context, documents: &[String], id: CollectionId) -> Re
         })?;
         return Ok(Outcome::Done);
     }
-    let collection = existing(context, id).await?;
+    let collection = existing(&plain(context).await?, id).await?;
     let mut removed = 0u64;
     for document in documents {
         removed += u64::from(collection.delete(document).await?);
