@@ -1,6 +1,7 @@
 //! The cases of `CommandQueue`.
 
 mod broken;
+pub mod crash;
 mod enqueue;
 mod groups;
 mod lease;
