@@ -444,10 +444,11 @@ BEGIN
 END $$;
 
 -- A queue is empty and full by turns. Plans that were made for the one must not be used for the other: every statement
--- has one good plan, the short range of an index. The settings end with the call, also behind a pooler.
-ALTER FUNCTION hexmem.queue_settle SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+-- has one good plan, the short range of an index, and none is worth compiling. The settings end with the call, also
+-- behind a pooler.
+ALTER FUNCTION hexmem.queue_settle SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off;
-ALTER FUNCTION hexmem.queue_hold SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+ALTER FUNCTION hexmem.queue_hold SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off;
-ALTER FUNCTION hexmem.queue_file SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+ALTER FUNCTION hexmem.queue_file SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off;

@@ -152,6 +152,29 @@ LANGUAGE sql STABLE AS $$
                 AND e.deleted_at IS NULL AND (e.free_at IS NULL OR e.free_at > p_now))
 $$;
 
+-- The queue, which knows of these priorities, and of groups if there are some: written once for each, and a transaction
+-- that goes on for long must not be the one that writes it.
+CREATE FUNCTION hexmem.queue_prepare(
+    p_hash bytea, p_tenant text, p_name text, p_priorities smallint[], p_grouped boolean)
+RETURNS hexmem.queue LANGUAGE plpgsql AS $$
+DECLARE
+    v_queue hexmem.queue;
+BEGIN
+    SELECT q.* INTO v_queue FROM hexmem.queue AS q WHERE q.queue_hash = p_hash;
+    IF v_queue.queue IS NULL THEN
+        v_queue := hexmem.queue_open(p_hash, p_tenant, p_name);
+    END IF;
+    IF NOT (p_priorities <@ v_queue.priorities) OR (p_grouped AND NOT v_queue.grouped) THEN
+        UPDATE hexmem.queue AS q SET
+            grouped = q.grouped OR p_grouped,
+            priorities = (
+                SELECT array_agg(DISTINCT p.p ORDER BY p.p DESC) FROM unnest(q.priorities || p_priorities) AS p (p))
+        WHERE q.queue = v_queue.queue
+        RETURNING q.* INTO v_queue;
+    END IF;
+    RETURN v_queue;
+END $$;
+
 -- Stores what is new of a list. One round trip; groups are locked first and places in the order taken after that.
 -- Returns the ids stored now, and where keys or consumers decide an answer for each: 0 store, 1 known, 2 the key is
 -- taken by `first`, 3 no consumer. p_stage: 0, or 8 where the transaction goes on after this.
@@ -172,18 +195,7 @@ DECLARE
     v_seqs  bigint[];
     v_old   record;
 BEGIN
-    SELECT q.* INTO v_queue FROM hexmem.queue AS q WHERE q.queue_hash = p_hash;
-    IF v_queue.queue IS NULL THEN
-        v_queue := hexmem.queue_open(p_hash, p_tenant, p_name);
-    END IF;
-    IF NOT (p_priorities <@ v_queue.priorities) OR (p_group_hashes IS NOT NULL AND NOT v_queue.grouped) THEN
-        UPDATE hexmem.queue AS q SET
-            grouped = q.grouped OR p_group_hashes IS NOT NULL,
-            priorities = (
-                SELECT array_agg(DISTINCT p.p ORDER BY p.p DESC) FROM unnest(q.priorities || p_priorities) AS p (p))
-        WHERE q.queue = v_queue.queue
-        RETURNING q.* INTO v_queue;
-    END IF;
+    v_queue := hexmem.queue_prepare(p_hash, p_tenant, p_name, p_priorities, p_group_hashes IS NOT NULL);
     IF p_group_hashes IS NOT NULL THEN
         PERFORM hexmem.queue_lock_groups(v_queue.queue, p_group_hashes);
     END IF;
@@ -373,12 +385,12 @@ RETURNS TABLE (id uuid, lease bytea, leased_until timestamptz, cancel_requested 
 $$;
 
 -- As queue_settle: no plan of an empty queue for a full one.
-ALTER FUNCTION hexmem.queue_lease SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+ALTER FUNCTION hexmem.queue_lease SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off;
-ALTER FUNCTION hexmem.queue_floors SET enable_seqscan = off SET enable_bitmapscan = off;
-ALTER FUNCTION hexmem.queue_enqueue SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+ALTER FUNCTION hexmem.queue_floors SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off;
+ALTER FUNCTION hexmem.queue_enqueue SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off;
-ALTER FUNCTION hexmem.queue_ack SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+ALTER FUNCTION hexmem.queue_ack SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off;
-ALTER FUNCTION hexmem.queue_extend SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+ALTER FUNCTION hexmem.queue_extend SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off;

@@ -100,8 +100,11 @@ impl Server {
         let Some(mut server) = self.running.take() else { return };
         let backends = children_of(server.id());
         let _ = server.kill();
-        let pids: Vec<String> =
-            backends.into_iter().chain(children_of(server.id())).map(|pid| pid.to_string()).collect();
+        let pids: Vec<String> = backends
+            .into_iter()
+            .chain(children_of(server.id()))
+            .map(|pid| pid.to_string())
+            .collect();
         let _ = Command::new("kill").arg("-9").args(&pids).stderr(Stdio::null()).status();
         let _ = server.wait();
     }
@@ -205,10 +208,7 @@ async fn consume(store: &PgQueue, told: &Told, worker: usize) {
         }
         let acks: Vec<_> = leased
             .iter()
-            .map(|one| Ack {
-                lease: one.lease,
-                result: Some(one.attempt.to_string().into_bytes()),
-            })
+            .map(|one| Ack { lease: one.lease, result: Some(one.attempt.to_string().into_bytes()) })
             .collect();
         let answers = loop {
             match store.ack(&queue(), acks.clone(), vec![]).await {

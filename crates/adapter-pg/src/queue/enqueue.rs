@@ -113,7 +113,8 @@ impl PgQueue {
     /// A failure of the server (not a refusal as `Invalid`, which sends nothing) spoils the transaction, as any failed
     /// statement does in PostgreSQL: roll back, or to a savepoint of your own. Until the commit, the transaction holds
     /// the locks of the groups and dedupe keys that it named, so keep it short. Its commands come after those whose
-    /// enqueue began before, whenever it commits.
+    /// enqueue began before, whenever it commits. What the first use of a queue writes is committed apart, on a
+    /// connection of this handle's.
     ///
     /// A future of this that is dropped before its end leaves a connection to be closed.
     ///
@@ -150,11 +151,35 @@ impl PgQueue {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
+        self.prepare(OPERATION, queue, &commands).await?;
         let mut state = State::default();
         let mut work = self.postgres.within(connection, &mut state, OPERATION);
         let query = work.query(include_str!("../sql/queue/enqueue.sql"));
         let answers = self.send(query, queue, commands, when_idle, AGAIN).await?;
         Ok(answers.into_iter().map(|(answer, _)| answer).collect())
+    }
+
+    /// Commits what a first use of the queue, of a priority or of groups writes: the caller's transaction may be long,
+    /// and must not hold that.
+    async fn prepare(
+        &self,
+        operation: &'static str,
+        queue: &QueueId,
+        commands: &[NewCommand],
+    ) -> Result<()> {
+        let mut priorities: Vec<i16> = commands.iter().map(|command| command.priority).collect();
+        priorities.sort_unstable();
+        priorities.dedup();
+        self.postgres
+            .write(operation, include_str!("../sql/queue/prepare.sql"))
+            .bind(Hash(queue.digest()))
+            .bind(queue.tenant.as_str())
+            .bind(queue.name.as_str())
+            .bind(priorities)
+            .bind(commands.iter().any(|command| command.group.is_some()))
+            .execute()
+            .await?;
+        Ok(())
     }
 
     /// The list by one statement. `stage`: [`FRESH`] where the statement commits, else [`AGAIN`].
