@@ -291,10 +291,11 @@ EXCEPTION
 END
 $$;
 
--- The places of the nearest, nearest first. Settings hold for this transaction.
+-- The places of the nearest, nearest first. Stable: it sees what the statement sees that asks. Settings hold for its
+-- transaction.
 CREATE FUNCTION hexmem.vector_index_near(one bigint, its_channel smallint, query real[], wanted integer, breadth integer)
 RETURNS integer[]
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
     own record;
     kind record;

@@ -99,7 +99,7 @@ fn search(query: VectorQuery, accuracy: Accuracy) -> VectorSearch {
     VectorSearch { query, filter: Filter::all(), limit, min_score: None, accuracy }
 }
 
-async fn fill(store: &PgVectors, bare: &mut PgConnection, sparse: bool, pgvector: bool) {
+async fn fill(store: &PgVectors, bare: &mut PgConnection, sparse: bool) {
     let c = collection(if sparse { "sparse" } else { "dense" });
     store.create(&c, spec(sparse)).await.unwrap();
     let mut numbers = Numbers(1);
@@ -119,8 +119,8 @@ async fn fill(store: &PgVectors, bare: &mut PgConnection, sparse: bool, pgvector
                     .await
                     .unwrap();
             }
-            for vector in point.dense.values().filter(|_| pgvector) {
-                sqlx::query("INSERT INTO items VALUES ($1, $2::float4[]::vector(384), $3::json)")
+            for vector in point.dense.values() {
+                sqlx::query("INSERT INTO raw VALUES ($1, $2::float4[], $3::json)")
                     .bind(id)
                     .bind(vector)
                     .bind(point.payload.to_string())
@@ -212,31 +212,38 @@ fn bare(
     });
 }
 
-/// A database of its own with both sides in it.
-async fn prepare(url: &str, database: &str) -> (Postgres, PgConnection, bool) {
+/// A database of its own for both sides.
+async fn prepare(url: &str, database: &str) -> (Postgres, PgConnection) {
     let mut server = PgConnection::connect(url).await.unwrap();
     server.execute(AssertSqlSafe(format!("CREATE DATABASE {database}"))).await.unwrap();
     let slash = url.rfind('/').unwrap();
     let own = format!("{}/{database}", &url[..slash]);
     let mut bare = PgConnection::connect(&own).await.unwrap();
-    let pgvector = bare.execute("CREATE EXTENSION vector").await.is_ok();
     bare.execute(
         "CREATE TABLE chunks (id uuid PRIMARY KEY, payload json);
-         CREATE TABLE entries (term int8, id uuid, value float4, PRIMARY KEY (term, id) INCLUDE (value));",
+         CREATE TABLE entries (term int8, id uuid, value float4, PRIMARY KEY (term, id) INCLUDE (value));
+         CREATE TABLE raw (id uuid PRIMARY KEY, embedding float4[], payload json);",
     )
     .await
     .unwrap();
-    if pgvector {
-        bare.execute(
-            "CREATE TABLE items (id uuid PRIMARY KEY, embedding vector(384), payload json);
-             CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops);
-             SET hnsw.ef_search = 200",
-        )
-        .await
-        .unwrap();
-    }
     let config = PgConfig { migrate: Migrate::Connect, ..PgConfig::new(own) };
-    (Postgres::connect(config).await.unwrap(), bare, pgvector)
+    (Postgres::connect(config).await.unwrap(), bare)
+}
+
+/// Indexes on both sides, made at once from what is there; whether there is the extension for it.
+async fn index(store: &PgVectors, bare: &mut PgConnection) -> bool {
+    if bare.execute("CREATE EXTENSION vector").await.is_err() {
+        return false;
+    }
+    store.build_indexes(&collection("dense")).await.unwrap();
+    bare.execute(
+        "CREATE TABLE items AS SELECT id, embedding::vector(384) AS embedding, payload FROM raw;
+         CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops);
+         SET hnsw.ef_search = 200",
+    )
+    .await
+    .unwrap();
+    true
 }
 
 fn main() {
@@ -246,12 +253,14 @@ fn main() {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let database = format!("hexmem_bench_{}", Uuid::new_v4().simple());
-    let (postgres, mut connection, pgvector) = runtime.block_on(prepare(&url, &database));
+    let (postgres, mut connection) = runtime.block_on(prepare(&url, &database));
     let store = postgres.vectors();
-    runtime.block_on(async {
-        fill(&store, &mut connection, true, pgvector).await;
-        fill(&store, &mut connection, false, pgvector).await;
+    let pgvector = runtime.block_on(async {
+        fill(&store, &mut connection, true).await;
+        fill(&store, &mut connection, false).await;
+        let pgvector = index(&store, &mut connection).await;
         connection.execute("VACUUM ANALYZE").await.unwrap();
+        pgvector
     });
     let mut criterion = Criterion::default()
         .sample_size(10)

@@ -226,6 +226,8 @@ impl Stores {
             Backend::Memory => Ok(self.memory.vectors.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.vectors())),
+            #[cfg(feature = "pg")]
+            Backend::Postgres => Ok(Arc::new(self.postgres().await?.vectors())),
             other => Err(missing("rag", other)),
         }
     }

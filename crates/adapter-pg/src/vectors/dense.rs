@@ -129,43 +129,37 @@ impl Searcher<'_, '_> {
         let names = read::fields_of(self.filter, None);
         // Some more, since the index rounds.
         let mut deep = depth + depth / 2 + 16;
+        let mut numbers = Vec::with_capacity(dimension);
         while deep <= DEEP {
-            let ords = index::near(self.turn, self.there, channel, &wanted, deep).await?;
-            let asked = ords.len();
-            let rows: Vec<(i32, Vec<u8>)> = self
-                .turn
-                .query(include_str!("../sql/vectors/dense_by_ords.sql"))
-                .bind(self.there.id)
-                .bind(channel)
-                .bind(ords.clone())
-                .fetch_all()
-                .await?;
-            let points = read::fields_at(self.turn, self.there, &names, ords).await?;
-            if rows.len() < asked || points.len() < asked {
-                return Err(Miss::Moved);
-            }
-            let mut numbers = Vec::with_capacity(dimension);
-            let mut scores = std::collections::HashMap::with_capacity(asked);
-            for (ord, bytes) in rows {
-                pack::read_floats(&bytes, dimension, &mut numbers)
+            // Of many that a filter may refuse, only what decides is read.
+            let fields = (deep > depth.saturating_mul(2).max(64)).then_some(names.as_slice());
+            let there = index::near(self.turn, self.there, channel, &wanted, deep, fields).await?;
+            let asked = there.len();
+            let (mut found, mut worst) = (Vec::new(), f32::INFINITY);
+            for near in there {
+                pack::read_floats(&near.embedding, dimension, &mut numbers)
                     .ok_or_else(|| corrupt(OP, "a dense vector"))?;
-                scores.insert(read::place(OP, ord)?, query.score(&numbers));
+                let score = query.score(&numbers);
+                worst = worst.min(score);
+                if self.filter.matches(&near.point.payload) {
+                    found.push((score, near.point));
+                }
             }
-            let score = |ord: u32| scores.get(&ord).copied().unwrap_or(f32::NEG_INFINITY);
-            let mut found: Vec<_> = points
-                .iter()
-                .filter(|point| self.filter.matches(&point.payload))
-                .map(|point| (score(point.ord), point.id, point.ord))
-                .collect();
-            found.sort_by(|a, b| better_first((a.0, a.1), (b.0, b.1)));
+            found.sort_by(|a, b| better_first((a.0, a.1.id), (b.0, b.1.id)));
             // What lies beyond the last that the index gave is further away than it.
-            let worst = scores.values().copied().fold(f32::INFINITY, f32::min);
-            let beyond = least.is_some_and(|least| worst < least);
-            if found.len() >= depth || beyond {
+            if found.len() >= depth || least.is_some_and(|least| worst < least) {
                 found.truncate(depth);
                 found.retain(|(score, ..)| least.is_none_or(|least| *score >= least));
-                let best = found.into_iter().map(|(score, _, ord)| (score, ord)).collect();
-                return self.best(best, depth).await.map(Some);
+                if fields.is_some() {
+                    let best = found.into_iter().map(|(score, point)| (score, point.ord));
+                    return self.best(best.collect(), depth).await.map(Some);
+                }
+                let hit = |(score, point): (f32, read::Light)| Hit {
+                    id: point.id,
+                    score,
+                    payload: point.payload,
+                };
+                return Ok(Some(found.into_iter().map(hit).collect()));
             }
             // As deep as the share that passed so far makes likely; where that is too deep, comparing is as fast.
             let likely = depth.saturating_mul(asked * 2).div_ceil((found.len() * 2).max(1));

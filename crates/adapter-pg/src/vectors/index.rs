@@ -6,6 +6,8 @@
 use hexmem_ports::rules::no_collection;
 use hexmem_ports::{CollectionId, CollectionSpec, Distance, Error, ErrorKind, Result};
 
+use uuid::Uuid;
+
 use super::batch::{Indexed, indexable};
 use super::collection::Collection;
 use super::layout::Layout;
@@ -53,24 +55,47 @@ fn breadth(wanted: usize) -> i32 {
     i32::try_from(wanted * 2).unwrap_or(i32::MAX).clamp(200, 1_000)
 }
 
-/// The places of about the `wanted` nearest by the index of `channel`, nearest first.
+/// A point that an index found: its vector, and its payload or the fields that were asked for.
+pub(super) struct Near {
+    pub(super) point: read::Light,
+    pub(super) embedding: Vec<u8>,
+}
+
+/// Place, id, vector, payload, fields.
+type Row = (i32, Uuid, Vec<u8>, Option<String>, Option<Vec<Option<String>>>);
+
+/// About the `wanted` nearest by the index of `channel`. With `names` only those fields of their payloads come.
 pub(super) async fn near(
     turn: &mut Turn<'_>,
     there: &Collection,
     channel: i16,
     query: &[f32],
     wanted: usize,
-) -> Result<Vec<i32>> {
-    let (found,): (Option<Vec<i32>>,) = turn
+    names: Option<&[String]>,
+) -> Result<Vec<Near>> {
+    let rows: Vec<Row> = turn
         .query(include_str!("../sql/vectors/index_near.sql"))
         .bind(there.id)
         .bind(channel)
         .bind(query)
         .bind(i32::try_from(wanted).unwrap_or(i32::MAX))
         .bind(breadth(wanted))
-        .fetch_one()
+        .bind(names)
+        .fetch_all()
         .await?;
-    Ok(found.unwrap_or_default())
+    let operation = turn.operation();
+    let read = |(ord, id, embedding, payload, fields): Row| {
+        let point = match payload {
+            Some(payload) => read::heavy(operation, ord, id, &payload)?,
+            None => read::light(
+                operation,
+                names.unwrap_or_default(),
+                (ord, id, fields.unwrap_or_default()),
+            )?,
+        };
+        Ok(Near { point, embedding })
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Puts vectors into their index.

@@ -198,7 +198,7 @@ pub(super) fn fields_of(filter: &Filter, more: Option<&FieldPath>) -> Vec<String
     fields.into_iter().map(str::to_owned).collect()
 }
 
-/// A point with some fields of its payload.
+/// A point with its payload or some fields of it.
 pub(super) struct Light {
     pub(super) ord: u32,
     pub(super) id: PointId,
@@ -207,7 +207,7 @@ pub(super) struct Light {
 
 type FieldsRow = (i32, Uuid, Vec<Option<String>>);
 
-fn light(operation: &'static str, names: &[String], row: FieldsRow) -> Result<Light> {
+pub(super) fn light(operation: &'static str, names: &[String], row: FieldsRow) -> Result<Light> {
     let (ord, id, fields) = row;
     let mut payload = Map::new();
     for (name, text) in names.iter().zip(fields) {
@@ -217,6 +217,13 @@ fn light(operation: &'static str, names: &[String], row: FieldsRow) -> Result<Li
         payload.insert(name.clone(), value);
     }
     Ok(Light { ord: place(operation, ord)?, id: PointId(id), payload: Value::Object(payload) })
+}
+
+/// A point with its whole payload.
+pub(super) fn heavy(operation: &'static str, ord: i32, id: Uuid, payload: &str) -> Result<Light> {
+    let payload = serde_json::from_str(payload)
+        .map_err(|cause| corrupt(operation, "a payload").with("point", id).caused_by(cause))?;
+    Ok(Light { ord: place(operation, ord)?, id: PointId(id), payload })
 }
 
 pub(super) fn place(operation: &'static str, ord: i32) -> Result<u32> {

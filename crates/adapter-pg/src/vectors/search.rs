@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::collection::Collection;
 use super::layout::list;
 use super::ords::{Ords, Sums};
-use super::read::{self, Lists, Planned};
+use super::read::{self, Light, Lists, Planned};
 use super::turn::Turn;
 use super::{corrupt, dense, pack};
 use crate::Postgres;
@@ -249,20 +249,20 @@ impl<'a, 't> Searcher<'a, 't> {
             let ords = read::places(by_ord.keys().copied());
             // Of many that tie, or that a filter may refuse, only what decides is read.
             let few = end <= depth.saturating_mul(2).max(64);
-            let points: Vec<(u32, PointId, Value)> = if few {
+            let points = if few {
                 self.payloads(ords).await?
             } else {
                 whole = false;
-                let light = read::fields_at(self.turn, self.there, &names, ords).await?;
-                light.into_iter().map(|point| (point.ord, point.id, point.payload)).collect()
+                read::fields_at(self.turn, self.there, &names, ords).await?
             };
             if points.len() < end {
                 return Err(Miss::Moved);
             }
             let start = hits.len();
-            let passing = points.into_iter().filter(|(.., payload)| self.filter.matches(payload));
-            hits.extend(passing.map(|(ord, id, payload)| {
-                (by_ord.get(&ord).copied().unwrap_or_default(), id, ord, payload)
+            let passing = points.into_iter().filter(|point| self.filter.matches(&point.payload));
+            hits.extend(passing.map(|point| {
+                let score = by_ord.get(&point.ord).copied().unwrap_or_default();
+                (score, point.id, point.ord, point.payload)
             }));
             hits[start..].sort_by(|a, b| better_first((a.0, a.1), (b.0, b.1)));
             scores = rest;
@@ -271,12 +271,12 @@ impl<'a, 't> Searcher<'a, 't> {
         hits.truncate(depth);
         if !whole && !hits.is_empty() {
             let ords = read::places(hits.iter().map(|hit| hit.2));
-            let payloads: HashMap<u32, Value> =
-                self.payloads(ords).await?.into_iter().map(|(ord, _, p)| (ord, p)).collect();
+            let points = self.payloads(ords).await?.into_iter();
+            let mut payloads: HashMap<u32, Value> =
+                points.map(|point| (point.ord, point.payload)).collect();
             if payloads.len() < hits.len() {
                 return Err(Miss::Moved);
             }
-            let mut payloads = payloads;
             for hit in &mut hits {
                 hit.3 = payloads.remove(&hit.2).unwrap_or_default();
             }
@@ -285,7 +285,7 @@ impl<'a, 't> Searcher<'a, 't> {
     }
 
     /// The points at `ords` that are there, in no order.
-    pub(super) async fn payloads(&mut self, ords: Vec<i32>) -> Result<Vec<(u32, PointId, Value)>> {
+    async fn payloads(&mut self, ords: Vec<i32>) -> Result<Vec<Light>> {
         let rows: Vec<(i32, Uuid, String)> = self
             .turn
             .query(include_str!("../sql/vectors/by_ords.sql"))
@@ -293,11 +293,7 @@ impl<'a, 't> Searcher<'a, 't> {
             .bind(ords)
             .fetch_all()
             .await?;
-        let read = |(ord, id, payload): (i32, Uuid, String)| {
-            let payload = serde_json::from_str(&payload)
-                .map_err(|cause| corrupt(OP, "a payload").with("point", id).caused_by(cause))?;
-            Ok((read::place(OP, ord)?, PointId(id), payload))
-        };
+        let read = |(ord, id, payload): (i32, Uuid, String)| read::heavy(OP, ord, id, &payload);
         rows.into_iter().map(read).collect()
     }
 }
