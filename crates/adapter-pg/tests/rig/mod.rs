@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test file uses its part of the rig")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub(crate) mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
