@@ -36,7 +36,7 @@ struct Need {
     tests: &'static str,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         package: "adapter-pg",
         adapter: "pg",
@@ -48,6 +48,12 @@ const NEEDS: [Need; 5] = [
         adapter: "pg-pgvector",
         service: Service::PgVector,
         tests: "(package(adapter-pg) & binary(pgvector))",
+    },
+    Need {
+        package: "adapter-pg",
+        adapter: "pg-pgbouncer",
+        service: Service::PgBouncer,
+        tests: "(package(adapter-pg) & binary(pgbouncer))",
     },
     Need {
         package: "adapter-redis",
@@ -72,7 +78,7 @@ const NEEDS: [Need; 5] = [
 impl Need {
     /// Whether nothing of the package can run without it.
     fn is_whole(&self) -> bool {
-        self.service != Service::PgVector
+        !matches!(self.service, Service::PgVector | Service::PgBouncer)
     }
 }
 

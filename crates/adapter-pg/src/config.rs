@@ -220,6 +220,11 @@ impl PgConfig {
         Duration::from_millis(self.idle_timeout_ms.into())
     }
 
+    /// Whether connections keep prepared statements.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        self.pooling == Pooling::Session && self.statement_cache_capacity > 0
+    }
+
     pub(crate) fn max_lifetime(&self) -> Duration {
         Duration::from_millis(self.max_lifetime_ms.into())
     }

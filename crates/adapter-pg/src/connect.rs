@@ -1,5 +1,6 @@
 //! The handle, and the transactions of those who read and write through it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use crate::pool::{Lease, Pool, PoolState, Sweeper};
 use crate::query::{Access, GRACE, Query, State, Work, simple};
 use crate::queue::Hints;
 use crate::sql::Statements;
-use crate::{Migrate, PgConfig, migrate};
+use crate::{Migrate, PgConfig, Pooling, migrate};
 
 /// A PostgreSQL database behind every port. Cheap to clone; clones share connections.
 ///
@@ -129,6 +130,17 @@ impl Postgres {
         self.0.replica.as_ref()
     }
 
+    /// How a transaction begins. Behind a pooler nothing lasts longer than that, so the limit is set within.
+    pub(crate) fn begin_with(&self, begin: &'static str) -> Cow<'static, str> {
+        match self.config().pooling {
+            Pooling::Session => begin.into(),
+            Pooling::Transaction => {
+                let limit = self.config().statement_timeout_ms;
+                format!("{begin}; SET LOCAL statement_timeout = {limit}").into()
+            }
+        }
+    }
+
     /// `text` for the schema of this handle.
     pub(crate) fn statement(&self, text: &'static str) -> SqlStr {
         self.0.statements.get(text)
@@ -199,7 +211,8 @@ impl Tx {
         let mut first = true;
         loop {
             let mut lease = pool.acquire(operation).await?;
-            let begun = timeout(within, simple(lease.take_up(operation)?, sql)).await;
+            let begin = postgres.begin_with(sql);
+            let begun = timeout(within, simple(lease.take_up(operation)?, &begin)).await;
             match begun {
                 Ok(Ok(())) => {
                     let (postgres, state) = (postgres.clone(), State::Open);

@@ -82,19 +82,28 @@ pub(crate) fn map(operation: &'static str, place: &str, doing: Doing, error: sql
     mapped.caused_by(told(error))
 }
 
+const UNENCRYPTED: (ErrorKind, &str) = (
+    ErrorKind::Unavailable,
+    "no encrypted connection: the server offers none, or its certificate is not accepted; check pg.tls, pg.tls_ca \
+     and the host's name",
+);
+
 /// A failure to connect to `place`. Nothing was sent.
 pub(crate) fn connecting(operation: &'static str, place: &str, error: sqlx::Error) -> Error {
     let (kind, message) = match &error {
+        // A certificate that is refused comes as data that is not valid.
+        sqlx::Error::Io(cause) if cause.kind() == io::ErrorKind::InvalidData => UNENCRYPTED,
+        sqlx::Error::Tls(_) => UNENCRYPTED,
         sqlx::Error::Io(cause) => (ErrorKind::Unavailable, unreachable(cause)),
-        sqlx::Error::Tls(_) => (
-            ErrorKind::Unavailable,
-            "no encrypted connection: the server offers none, or its certificate is not accepted; check pg.tls, \
-             pg.tls_ca and the host's name",
-        ),
         sqlx::Error::Configuration(_) => {
             (ErrorKind::Invalid, "the settings of the connection are wrong; check the pg section")
         }
         other => match state(other) {
+            Some("08P01") => (
+                ErrorKind::Unavailable,
+                "a pooler refuses what a session is started with; set pg.pooling to transaction, or add options to \
+                 its ignore_startup_parameters",
+            ),
             Some("3D000") => (
                 ErrorKind::NotFound,
                 "the database does not exist; create it with createdb, or correct the URL",

@@ -7,7 +7,10 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use hexmem_ports::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, Either, Encode, Executor as _, FromRow, PgConnection, SqlStr, Type};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Either, Encode, Executor as _, FromRow, PgConnection, SqlStr,
+    Type,
+};
 use tokio::time::timeout;
 
 use crate::error::{self, Doing};
@@ -280,12 +283,12 @@ async fn attempt(
     };
     let work = async {
         if !explicit {
-            return send(connection, sql, arguments).await;
+            return send(connection, postgres, sql, arguments).await;
         }
         // A pooler may give each message between transactions to another server connection, and the driver
         // prepares and executes in separate ones.
-        simple(connection, "BEGIN").await?;
-        let answer = send(connection, sql, arguments).await;
+        simple(connection, &postgres.begin_with("BEGIN")).await?;
+        let answer = send(connection, postgres, sql, arguments).await;
         if answer.is_err() {
             simple(connection, "ROLLBACK").await?;
             return answer;
@@ -306,11 +309,11 @@ async fn attempt(
 }
 
 async fn within(work: Work<'_>, sql: SqlStr, arguments: PgArguments) -> Result<Answer> {
-    let Work { connection, place, operation, doing, limit, state, .. } = work;
+    let Work { postgres, connection, place, operation, doing, limit, state } = work;
     let connection = connection?;
     // Until the answer is there: a future that is dropped in the middle leaves it so.
     *state = State::Broken;
-    match timeout(limit + GRACE, send(connection, sql, arguments)).await {
+    match timeout(limit + GRACE, send(connection, postgres, sql, arguments)).await {
         Ok(Ok(answer)) => {
             *state = State::Open;
             Ok(answer)
@@ -328,11 +331,15 @@ async fn within(work: Work<'_>, sql: SqlStr, arguments: PgArguments) -> Result<A
 /// Runs a prepared statement and reads all that it answers, the end included.
 async fn send(
     connection: &mut PgConnection,
+    postgres: &Postgres,
     sql: SqlStr,
     arguments: PgArguments,
 ) -> sqlx::Result<Answer> {
     let (mut rows, mut changed) = (Vec::new(), 0);
-    let mut steps = connection.fetch_many(sqlx::query_with(sql, arguments));
+    // The driver names each statement that it may keep, whether it keeps it or not: behind a pooler of transactions two
+    // clients then use the same name on one server connection.
+    let query = sqlx::query_with(sql, arguments).persistent(postgres.config().keeps_statements());
+    let mut steps = connection.fetch_many(query);
     while let Some(step) = steps.try_next().await? {
         match step {
             Either::Left(done) => changed += done.rows_affected(),
@@ -342,7 +349,7 @@ async fn send(
     Ok((rows, changed))
 }
 
-/// Runs a statement without arguments in one round trip, unprepared.
-pub(crate) async fn simple(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
-    connection.execute(sqlx::raw_sql(sql)).await.map(|_| ())
+/// Runs a text of this program's own, without arguments, in one round trip and unprepared.
+pub(crate) async fn simple(connection: &mut PgConnection, sql: &str) -> sqlx::Result<()> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map(|_| ())
 }

@@ -6,6 +6,7 @@
 
 mod install;
 mod net;
+mod pgbouncer;
 mod postgres;
 mod qdrant;
 mod redis;
@@ -23,7 +24,7 @@ pub(crate) const USAGE: &str = "\
 Usage: cargo xtask services start [NAME]... | stop | status
 
 Starts servers for tests with throw-away data on free loopback ports, and prints the environment that tests
-read. NAME is postgres, redis, redis-cluster or qdrant; without one, all that can be had.
+read. NAME is postgres, pgbouncer, redis, redis-cluster or qdrant; without one, all that can be had.
 
   eval \"$(cargo xtask services start)\"     starts them and sets the environment of this shell
   cargo xtask services stop                stops what start started and removes its data
@@ -48,12 +49,14 @@ pub(crate) enum Service {
     Qdrant,
     /// pgvector on the server of [`Self::Postgres`]: found there or not, never installed.
     PgVector,
+    /// PgBouncer in transaction mode, before the PostgreSQL that was asked for with it.
+    PgBouncer,
 }
 
 impl Service {
     /// Every kind that can be started.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Postgres, Self::Redis, Self::RedisCluster, Self::Qdrant];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Postgres, Self::PgBouncer, Self::Redis, Self::RedisCluster, Self::Qdrant];
 
     /// Its name on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -63,6 +66,7 @@ impl Service {
             Self::RedisCluster => "redis-cluster",
             Self::Qdrant => "qdrant",
             Self::PgVector => "pgvector",
+            Self::PgBouncer => "pgbouncer",
         }
     }
 
@@ -74,6 +78,7 @@ impl Service {
             Self::RedisCluster => "HEXMEM_TEST_REDIS_CLUSTER_URL",
             Self::Qdrant => "HEXMEM_TEST_QDRANT_URL",
             Self::PgVector => "HEXMEM_TEST_PGVECTOR_URL",
+            Self::PgBouncer => "HEXMEM_TEST_PGBOUNCER_URL",
         }
     }
 
@@ -90,6 +95,9 @@ impl Service {
             Self::RedisCluster => redis::start_cluster(state),
             Self::Qdrant => qdrant::start(state),
             Self::PgVector => Err(Failure::new("pgvector is part of a server: ask for postgres")),
+            Self::PgBouncer => {
+                Err(Failure::new("pgbouncer stands before a server: ask for postgres"))
+            }
         }
     }
 }
@@ -160,8 +168,11 @@ fn obtain_all(state: &mut State, wanted: &[Service]) -> Vec<Had> {
     let mut all = Vec::new();
     for &service in wanted {
         let name = service.name();
-        let url =
-            if service == Service::PgVector { on_postgres(&all) } else { service.obtain(state) };
+        let url = match service {
+            Service::PgVector => on_postgres(&all),
+            Service::PgBouncer => before_postgres(state, &all),
+            _ => service.obtain(state),
+        };
         let url = url.map_err(|failure| failure.to_string());
         match &url {
             Ok(url) => eprintln!("{name}: {}", without_password(url)),
@@ -177,6 +188,20 @@ fn on_postgres(had: &[Had]) -> Result<String> {
     let postgres = had.iter().find(|had| had.service == Service::Postgres);
     match postgres.map(|had| &had.url) {
         Some(Ok(url)) => postgres::with_pgvector(url),
+        Some(Err(reason)) => Err(Failure::new(reason.clone())),
+        None => Err(Failure::new("no PostgreSQL was asked for")),
+    }
+}
+
+/// A pooler before the server among `had`.
+fn before_postgres(state: &mut State, had: &[Had]) -> Result<String> {
+    let given = std::env::var(Service::PgBouncer.variable()).unwrap_or_default();
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let postgres = had.iter().find(|had| had.service == Service::Postgres);
+    match postgres.map(|had| &had.url) {
+        Some(Ok(url)) => pgbouncer::start(state, url),
         Some(Err(reason)) => Err(Failure::new(reason.clone())),
         None => Err(Failure::new("no PostgreSQL was asked for")),
     }

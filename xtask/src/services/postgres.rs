@@ -126,7 +126,7 @@ fn from_docker(state: &mut State) -> Result<String> {
 }
 
 /// PostgreSQL refuses to run as root: the ids of `postgres`, else of `nobody`.
-fn other_user() -> Result<(u32, u32)> {
+pub(super) fn other_user() -> Result<(u32, u32)> {
     let users = std::fs::read_to_string("/etc/passwd").trying("read /etc/passwd")?;
     let ids = |name: &str| {
         let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
@@ -139,21 +139,21 @@ fn other_user() -> Result<(u32, u32)> {
 }
 
 #[cfg(unix)]
-fn give(folder: &Path, uid: u32, gid: u32) -> Result {
+pub(super) fn give(folder: &Path, uid: u32, gid: u32) -> Result {
     std::os::unix::fs::chown(folder, Some(uid), Some(gid))
         .trying(format!("give {} to the user of PostgreSQL", folder.display()))
 }
 
 #[cfg(unix)]
-fn become_user(command: &mut Command, uid: u32, gid: u32) {
+pub(super) fn become_user(command: &mut Command, uid: u32, gid: u32) {
     use std::os::unix::process::CommandExt as _;
     command.uid(uid).gid(gid);
 }
 
 #[cfg(not(unix))]
-fn give(_: &Path, _: u32, _: u32) -> Result {
+pub(super) fn give(_: &Path, _: u32, _: u32) -> Result {
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn become_user(_: &mut Command, _: u32, _: u32) {}
+pub(super) fn become_user(_: &mut Command, _: u32, _: u32) {}

@@ -190,11 +190,24 @@ impl Server {
             .unwrap();
     }
 
-    /// Ends it as a power cut would end the machine, as far as a signal can.
+    /// Ends it as a power cut would end the machine, as far as a signal can: no process of it is left.
     pub(crate) fn kill(&mut self) {
+        // First the one that makes others; stopped, it makes none while they are counted.
+        if let Some(process) = &self.process {
+            let first = process.id().to_string();
+            Command::new("kill").args(["-STOP", &first]).status().unwrap();
+        }
+        let pids = self.pids();
         self.signal("KILL");
         if let Some(mut process) = self.process.take() {
             process.wait().unwrap();
+        }
+        let lives = |pid: &u32| {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            !state.is_empty() && !state.contains(") Z ")
+        };
+        while pids.iter().any(lives) {
+            std::thread::yield_now();
         }
     }
 }
