@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hexmem_adapter_pg::{PgConfig, PgGraphs, Postgres};
+use hexmem_adapter_pg::{Notify, PgConfig, PgGraphs, Postgres};
 use hexmem_conformance::graph::crowd::{self, Opened};
 use hexmem_conformance::name;
 use hexmem_ports::{
@@ -146,6 +146,12 @@ async fn a_change_wakes_who_waits() {
     // A wait that is over answers what is.
     let now = one.graphs().changed(&graph(), second, Duration::ZERO).await.unwrap();
     assert_eq!(now, second);
+    // One who may not listen looks by itself.
+    let config = PgConfig { notify: Notify::Poll, ..rig::config(&database.url) };
+    let alone = Postgres::connect(config).await.unwrap().graphs();
+    let third = other.graphs().apply(&graph(), put(2)).await.unwrap().revision;
+    let wait = Duration::from_secs(8);
+    assert_eq!(alone.changed(&graph(), second, wait).await.unwrap(), third);
     let never = GraphId::new(Tenant(name("t")), name("never"));
     assert_eq!(
         one.graphs().changed(&never, Revision(0), Duration::ZERO).await.unwrap(),

@@ -30,8 +30,7 @@ pub(super) async fn compact(postgres: &Postgres, graph: &GraphId, compact: Compa
         batches(postgres, body, start).await?;
     }
     if let Some(before) = compact.history_before {
-        nodes(postgres, body, At(before)).await?;
-        edges(postgres, body, At(before)).await?;
+        past(postgres, body, At(before)).await?;
     }
     Ok(())
 }
@@ -81,36 +80,17 @@ async fn batches(postgres: &Postgres, body: i64, upto: i64) -> Result<()> {
     }
 }
 
-async fn nodes(postgres: &Postgres, body: i64, before: At) -> Result<()> {
-    let mut after = (String::new(), 0_i64);
+async fn past(postgres: &Postgres, body: i64, before: At) -> Result<()> {
     loop {
-        let end: Option<(String, i64)> = postgres
-            .write(OP, include_str!("../sql/graph/compact_nodes.sql"))
+        let (gone,): (i64,) = postgres
+            .write(OP, include_str!("../sql/graph/compact_past.sql"))
             .bind(body)
-            .bind(after.0)
-            .bind(after.1)
-            .bind(STEP)
             .bind(before)
-            .fetch_optional()
-            .await?;
-        let Some(end) = end else { return Ok(()) };
-        after = end;
-    }
-}
-
-async fn edges(postgres: &Postgres, body: i64, before: At) -> Result<()> {
-    let mut after = (Uuid::nil(), 0_i64);
-    loop {
-        let end: Option<(Uuid, i64)> = postgres
-            .write(OP, include_str!("../sql/graph/compact_edges.sql"))
-            .bind(body)
-            .bind(after.0)
-            .bind(after.1)
             .bind(STEP)
-            .bind(before)
-            .fetch_optional()
+            .fetch_one()
             .await?;
-        let Some(end) = end else { return Ok(()) };
-        after = end;
+        if gone == 0 {
+            return Ok(());
+        }
     }
 }

@@ -10,7 +10,7 @@ SELECT * FROM (
         SELECT edge.id, edge.version, edge.src, edge.relation, edge.dst, edge.weight, edge.valid_from, edge.valid_until,
         edge.source, edge.created_at, edge.recorded_at, NULL::timestamptz AS superseded_at, edge.data
         FROM hexmem.graph_edge AS edge
-        WHERE edge.graph = (SELECT body FROM own) AND edge.id >= COALESCE($2, '00000000-0000-0000-0000-000000000000')
+        WHERE edge.graph = (SELECT body FROM own) AND edge.id >= COALESCE($2::uuid, '00000000-0000-0000-0000-000000000000')
             AND edge.id IS DISTINCT FROM $2 AND ($9::timestamptz IS NULL OR edge.recorded_at <= $9)
             AND ($4::text[] IS NULL OR edge.relation = ANY ($4))
             AND ($5::double precision IS NULL OR edge.weight >= $5)
@@ -25,7 +25,7 @@ SELECT * FROM (
         SELECT edge.id, edge.version, edge.src, edge.relation, edge.dst, edge.weight, edge.valid_from, edge.valid_until,
         edge.source, edge.created_at, edge.recorded_at, edge.superseded_at, edge.data
         FROM hexmem.graph_edge_past AS edge
-        WHERE edge.graph = (SELECT body FROM own) AND edge.id >= COALESCE($2, '00000000-0000-0000-0000-000000000000')
+        WHERE edge.graph = (SELECT body FROM own) AND edge.id >= COALESCE($2::uuid, '00000000-0000-0000-0000-000000000000')
             AND edge.id IS DISTINCT FROM $2 AND $9 IS NOT NULL AND edge.recorded_at <= $9 AND edge.superseded_at > $9
             AND ($4::text[] IS NULL OR edge.relation = ANY ($4))
             AND ($5::double precision IS NULL OR edge.weight >= $5)

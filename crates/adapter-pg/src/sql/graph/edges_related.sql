@@ -10,7 +10,7 @@ CROSS JOIN LATERAL (
     SELECT edge.id, edge.version, edge.src, edge.relation, edge.dst, edge.weight, edge.valid_from, edge.valid_until,
         edge.source, edge.created_at, edge.recorded_at, NULL::timestamptz AS superseded_at, edge.data
     FROM hexmem.graph_edge AS edge
-    WHERE edge.graph = (SELECT body FROM own) AND edge.relation = given.relation AND edge.id >= COALESCE($2, '00000000-0000-0000-0000-000000000000')
+    WHERE edge.graph = (SELECT body FROM own) AND edge.relation = given.relation AND edge.id >= COALESCE($2::uuid, '00000000-0000-0000-0000-000000000000')
             AND edge.id IS DISTINCT FROM $2
         AND $9::timestamptz IS NULL
         AND ($5::double precision IS NULL OR edge.weight >= $5)

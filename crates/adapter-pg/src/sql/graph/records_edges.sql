@@ -1,9 +1,9 @@
 -- All versions of the next edges of a body, by id and version.
 WITH ids AS MATERIALIZED (
     SELECT id FROM (
-        (SELECT id FROM hexmem.graph_edge WHERE graph = $1 AND id >= COALESCE($2, '00000000-0000-0000-0000-000000000000') AND id IS DISTINCT FROM $2 ORDER BY id LIMIT $3)
+        (SELECT id FROM hexmem.graph_edge WHERE graph = $1 AND id >= COALESCE($2::uuid, '00000000-0000-0000-0000-000000000000') AND id IS DISTINCT FROM $2 ORDER BY id LIMIT $3)
         UNION
-        (SELECT DISTINCT id FROM hexmem.graph_edge_past WHERE graph = $1 AND id >= COALESCE($2, '00000000-0000-0000-0000-000000000000') AND id IS DISTINCT FROM $2 ORDER BY id LIMIT $3)
+        (SELECT DISTINCT id FROM hexmem.graph_edge_past WHERE graph = $1 AND id >= COALESCE($2::uuid, '00000000-0000-0000-0000-000000000000') AND id IS DISTINCT FROM $2 ORDER BY id LIMIT $3)
     ) AS found
     ORDER BY id
     LIMIT $3
