@@ -73,6 +73,12 @@ pub struct RedisConfig {
     pub wait_timeout_ms: u32,
     /// Cached answers of at least this many bytes are kept as an LZ4 block where that is shorter; 0: never.
     pub cache_compress_from: u32,
+    /// How many keys of the cache are copied in this process and taken back by the server when they change (RESP3 tracking):
+    /// 0, none, to 10,000,000; a key is an answer of any size. On a single server only.
+    pub cache_copies: u32,
+    /// How old such a copy may get, in milliseconds, 1 to 60,000: for at most that long after its invalidation an answer may be
+    /// served from a copy, whatever becomes of the connection.
+    pub cache_copies_max_age_ms: u32,
     /// Connections for blocking waits, 1 to 1,024, opened when first needed.
     pub pool_size: u32,
 }
@@ -101,6 +107,8 @@ impl Default for RedisConfig {
             wait_replicas: 0,
             wait_timeout_ms: 1_000,
             cache_compress_from: 1_024,
+            cache_copies: 0,
+            cache_copies_max_age_ms: 1_000,
             pool_size: 16,
         }
     }
@@ -150,6 +158,12 @@ impl RedisConfig {
             && !(1..self.response_timeout_ms).contains(&self.wait_timeout_ms)
         {
             "wait_timeout_ms is 1 to less than response_timeout_ms"
+        } else if self.cache_copies > 10_000_000 {
+            "cache_copies is 0 to 10000000"
+        } else if self.cache_copies > 0 && self.mode != RedisMode::Single {
+            "cache_copies needs mode = \"single\"; set it to 0"
+        } else if !(1..=60_000).contains(&self.cache_copies_max_age_ms) {
+            "cache_copies_max_age_ms is 1 to 60000"
         } else if !(1..=1_024).contains(&self.pool_size) {
             "pool_size is 1 to 1024"
         } else if self.cert_file.is_some() != self.key_file.is_some() {
@@ -217,6 +231,8 @@ impl fmt::Debug for RedisConfig {
             .field("wait_replicas", &self.wait_replicas)
             .field("wait_timeout_ms", &self.wait_timeout_ms)
             .field("cache_compress_from", &self.cache_compress_from)
+            .field("cache_copies", &self.cache_copies)
+            .field("cache_copies_max_age_ms", &self.cache_copies_max_age_ms)
             .field("pool_size", &self.pool_size)
             .finish()
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use hexmem_ports::{Clock, Error, Result};
 use redis::{Pipeline, RedisError, Value};
 
+use crate::cache::Copies;
 use crate::error::{self, Access};
 use crate::exchange::{Sent, Wait};
 use crate::link::{Call, Link};
@@ -31,6 +32,8 @@ struct Inner {
     link: Link,
     /// What follows each write, where replicas must have it.
     wait: Option<Wait>,
+    /// Copies of cached answers, where they are wished for.
+    copies: Option<Copies>,
     pool: Pool,
     /// When a tag was last announced to the readers of the outbox.
     announced: Mutex<HashMap<String, Announced>>,
@@ -69,7 +72,9 @@ impl Redis {
         let wait = Wait::of(&config);
         let announced = Mutex::default();
         let bells = Bells::default();
-        let inner = Inner { config, link, wait, pool, announced, bells };
+        let copies =
+            Copies::open(&config).await.map_err(|error| error.with("urls", config.shown_urls()))?;
+        let inner = Inner { config, link, wait, copies, pool, announced, bells };
         let redis = Self { inner: Arc::new(inner), clock: None };
         // A server that wants a password lets everybody in who says nothing.
         let command = redis::cmd("PING");
@@ -106,6 +111,10 @@ impl Redis {
     }
 
     #[allow(dead_code, reason = "the waits of the queue stand on it")]
+    pub(crate) fn copies(&self) -> Option<&Copies> {
+        self.inner.copies.as_ref()
+    }
+
     pub(crate) fn link(&self) -> &Link {
         &self.inner.link
     }

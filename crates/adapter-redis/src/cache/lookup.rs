@@ -5,6 +5,7 @@
 //! back, and a ticket that missed an invalidation no longer holds when it is presented.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
 
 use hexmem_ports::{
     CacheEntry, CacheTags, Digest, Error, Freshness, Lookup, NamespaceId, REPLAY_WINDOW, Result,
@@ -16,13 +17,15 @@ use uuid::Uuid;
 use super::form::{Mark, Stored, room_and_name};
 use super::{RedisCache, scripts};
 use crate::keys::Tag;
-use crate::reply::Reply;
+use crate::reply::{Fields, Reply};
 
 const OPERATION: &str = "cache.get";
 
 /// What was read of a namespace.
 struct Read {
     now: Timestamp,
+    /// Not after anything was read.
+    issued_at: Timestamp,
     /// Of each fingerprint, the tombstone while it is remembered.
     invalidations: Vec<Option<Uuid>>,
     /// Of each tag of the lookup.
@@ -41,7 +44,7 @@ impl RedisCache {
         let digests: Vec<Digest> = refs.iter().map(|tag| tag.digest(namespace)).collect();
         let tag = self.tag(namespace);
         let read = self.read(&tag, fingerprints, &digests).await?;
-        let now = read.now;
+        let (now, issued_at) = (read.now, read.issued_at);
         let known = digests.iter().zip(&read.marks);
         let mut current: HashMap<Digest, Option<Uuid>> = known
             .map(|(digest, mark)| (*digest, mark.as_ref().map(|mark| mark.generation)))
@@ -63,7 +66,7 @@ impl RedisCache {
         let found = read.answers.into_iter().zip(read.invalidations);
         found
             .map(|(answer, key)| {
-                let ticket = Ticket { issued_at: now, key, generations: generations.clone() };
+                let ticket = Ticket { issued_at, key, generations: generations.clone() };
                 let servable = answer.filter(|answer| {
                     answer.expires_at > now
                         && answer.pairs.iter().all(|(digest, generation)| {
@@ -80,39 +83,68 @@ impl RedisCache {
 
     async fn read(&self, tag: &Tag, fingerprints: &[Digest], digests: &[Digest]) -> Result<Read> {
         let given = self.redis.clock().map(|clock| clock.now());
+        if let Some(read) = self.read_copies(tag, fingerprints, digests, given).await? {
+            return Ok(read);
+        }
         let mut pipeline = Pipeline::with_capacity(3);
         pipeline.cmd("TIME");
-        pipeline.cmd("HMGET").arg(tag.key(":g"));
-        for fingerprint in fingerprints {
-            pipeline.arg(field(b'k', fingerprint));
-        }
-        for digest in digests {
-            pipeline.arg(field(b'g', digest));
-        }
-        pipeline.cmd("MGET");
-        for fingerprint in fingerprints {
-            pipeline.arg(answer_key(tag, fingerprint));
-        }
+        add_reads(&mut pipeline, tag, fingerprints, digests);
+        let before = Instant::now();
         let mut replies = self.redis.read_all(OPERATION, pipeline).await?;
-        let now = match given {
-            Some(now) => now,
-            None => time(replies.item()?)?,
-        };
-        if given.is_some() {
-            replies.item()?;
+        let shown = time(replies.item()?)?;
+        if let Some(copies) = self.redis.copies() {
+            copies.saw(shown, before);
         }
+        let now = given.unwrap_or(shown);
+        self.parse(replies, fingerprints.len(), digests.len(), now, now)
+    }
+
+    /// The same from copies in the process. `None` where the server is to be asked: there are none, they may be from before
+    /// a change of this handle, a tag is new, or the connection that keeps them fails.
+    async fn read_copies(
+        &self,
+        tag: &Tag,
+        fingerprints: &[Digest],
+        digests: &[Digest],
+        given: Option<Timestamp>,
+    ) -> Result<Option<Read>> {
+        let Some(copies) = self.redis.copies() else { return Ok(None) };
+        let Some(now) = copies.now().filter(|_| copies.may_answer(tag, fingerprints)) else {
+            return Ok(None);
+        };
+        let mut pipeline = Pipeline::with_capacity(2);
+        add_reads(&mut pipeline, tag, fingerprints, digests);
+        let Ok(answers) = copies.read(&pipeline).await else { return Ok(None) };
+        // A change of this handle may have come in between.
+        if !copies.may_answer(tag, fingerprints) {
+            return Ok(None);
+        }
+        let replies = Reply::new(OPERATION, answers).list()?;
+        let (now, issued_at) = given.map_or((now.latest, now.earliest), |given| (given, given));
+        let read = self.parse(replies, fingerprints.len(), digests.len(), now, issued_at)?;
+        Ok(read.marks.iter().all(Option::is_some).then_some(read))
+    }
+
+    fn parse(
+        &self,
+        mut replies: Fields,
+        fingerprints: usize,
+        digests: usize,
+        now: Timestamp,
+        issued_at: Timestamp,
+    ) -> Result<Read> {
         let mut held = replies.item()?.list()?;
-        let mut invalidations = Vec::with_capacity(fingerprints.len());
-        for _ in fingerprints {
+        let mut invalidations = Vec::with_capacity(fingerprints);
+        for _ in 0..fingerprints {
             let mark = mark(held.optional()?)?.filter(|mark| mark.until > now);
             invalidations.push(mark.map(|mark| mark.generation));
         }
-        let marks = digests.iter().map(|_| mark(held.optional()?)).collect::<Result<_>>()?;
+        let marks = (0..digests).map(|_| mark(held.optional()?)).collect::<Result<_>>()?;
         let stored = |reply: Reply| {
             reply.some().map(|reply| Stored::read(OPERATION, reply.bytes()?)).transpose()
         };
         let answers = replies.item()?.list()?.map(stored).collect::<Result<_>>()?;
-        Ok(Read { now, invalidations, marks, answers })
+        Ok(Read { now, issued_at, invalidations, marks, answers })
     }
 
     /// The generations of tags that answers were stored under and the lookup does not name. They are read later, and
@@ -171,6 +203,21 @@ impl RedisCache {
                 Ok((tag, generation))
             })
             .collect()
+    }
+}
+
+/// Generations and tombstones, then answers.
+fn add_reads(pipeline: &mut Pipeline, tag: &Tag, fingerprints: &[Digest], digests: &[Digest]) {
+    pipeline.cmd("HMGET").arg(tag.key(":g"));
+    for fingerprint in fingerprints {
+        pipeline.arg(field(b'k', fingerprint));
+    }
+    for digest in digests {
+        pipeline.arg(field(b'g', digest));
+    }
+    pipeline.cmd("MGET");
+    for fingerprint in fingerprints {
+        pipeline.arg(answer_key(tag, fingerprint));
     }
 }
 

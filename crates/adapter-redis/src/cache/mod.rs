@@ -4,6 +4,7 @@
 //! none, and a namespace without its generation refuses every ticket, so that eviction loses answers and never
 //! brings an old one back.
 
+mod copies;
 mod counts;
 mod form;
 mod lookup;
@@ -24,6 +25,8 @@ use uuid::Uuid;
 use crate::Redis;
 use crate::keys::Tag;
 use crate::script::{Script, ScriptCall};
+pub(crate) use copies::Copies;
+use copies::{Changed, Changing};
 
 /// The most bytes of answers that one script stores: longer lists of puts take several round trips.
 const PUT_BYTES: usize = 8 << 20;
@@ -68,6 +71,66 @@ impl RedisCache {
         let call = self.script(&scripts::NAME, &names);
         call.bytes(address(namespace)?).arg("list").run(operation).await.map(drop)
     }
+
+    async fn store(
+        &self,
+        namespace: &NamespaceId,
+        tag: &Tag,
+        puts: Vec<(Digest, CachePut)>,
+    ) -> Result<Vec<PutOutcome>> {
+        let mut outcomes = vec![PutOutcome::Outdated; puts.len()];
+        let (mut call, mut places, mut bytes) = (None, Vec::new(), 0);
+        for (place, (fingerprint, put)) in puts.into_iter().enumerate() {
+            let CachePut { value, meta, ttl, stale, ticket } = put;
+            // No ticket holds that is not bound to its namespace.
+            if !ticket.generations.iter().any(|(tag, _)| *tag == TagRef::Namespace) {
+                continue;
+            }
+            let pairs = form::pairs(namespace, &ticket.generations);
+            let body = form::body(&pairs, &meta, &value, self.redis.config().compress_from())?;
+            if bytes > 0 && bytes + body.len() > PUT_BYTES {
+                settle(call.take(), &std::mem::take(&mut places), &mut outcomes).await?;
+                bytes = 0;
+            }
+            bytes += body.len();
+            places.push(place);
+            let list = call.unwrap_or_else(|| self.script(&scripts::PUT, tag));
+            call = Some(
+                list.bytes(fingerprint.0.to_vec())
+                    .arg(ttl.as_micros())
+                    .arg(stale.map_or(0, Ttl::as_micros))
+                    .arg(ticket.issued_at.as_micros())
+                    .bytes(ticket.key.map(|key| key.as_bytes().to_vec()).unwrap_or_default())
+                    .bytes(body),
+            );
+        }
+        settle(call, &places, &mut outcomes).await?;
+        Ok(outcomes)
+    }
+
+    async fn end(
+        &self,
+        namespace: &NamespaceId,
+        tag: &Tag,
+        target: Invalidate,
+    ) -> Result<Option<u64>> {
+        const OPERATION: &str = "cache.invalidate";
+        let generation = Uuid::new_v4().as_bytes().to_vec();
+        match target {
+            Invalidate::Key(fingerprint) => {
+                let call = self.script(&scripts::END_KEY, tag);
+                let call = call.bytes(fingerprint.0.to_vec()).bytes(generation);
+                let own = TagRef::Namespace.digest(namespace);
+                call.bytes(own.0.to_vec()).run(OPERATION).await?.uint().map(Some)
+            }
+            Invalidate::Tag(of) => {
+                let call = self.script(&scripts::END_TAG, tag);
+                let digest = of.digest(namespace);
+                call.bytes(digest.0.to_vec()).bytes(generation).run(OPERATION).await?;
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// A namespace as the list of namespaces holds it.
@@ -109,55 +172,28 @@ impl CacheStore for RedisCache {
     ) -> Result<Vec<PutOutcome>> {
         check_cache_batch("cache.put", puts.len())?;
         puts.iter().try_for_each(|(_, put)| put.check())?;
-        let mut outcomes = vec![PutOutcome::Outdated; puts.len()];
         let tag = self.tag(namespace);
-        let (mut call, mut places, mut bytes) = (None, Vec::new(), 0);
-        for (place, (fingerprint, put)) in puts.into_iter().enumerate() {
-            let CachePut { value, meta, ttl, stale, ticket } = put;
-            // No ticket holds that is not bound to its namespace.
-            if !ticket.generations.iter().any(|(tag, _)| *tag == TagRef::Namespace) {
-                continue;
-            }
-            let pairs = form::pairs(namespace, &ticket.generations);
-            let body = form::body(&pairs, &meta, &value, self.redis.config().compress_from())?;
-            if bytes > 0 && bytes + body.len() > PUT_BYTES {
-                settle(call.take(), &std::mem::take(&mut places), &mut outcomes).await?;
-                bytes = 0;
-            }
-            bytes += body.len();
-            places.push(place);
-            let list = call.unwrap_or_else(|| self.script(&scripts::PUT, &tag));
-            call = Some(
-                list.bytes(fingerprint.0.to_vec())
-                    .arg(ttl.as_micros())
-                    .arg(stale.map_or(0, Ttl::as_micros))
-                    .arg(ticket.issued_at.as_micros())
-                    .bytes(ticket.key.map(|key| key.as_bytes().to_vec()).unwrap_or_default())
-                    .bytes(body),
-            );
-        }
-        settle(call, &places, &mut outcomes).await?;
-        Ok(outcomes)
+        let changing = self.redis.copies().map(|copies| {
+            let answer = |(key, _): &(Digest, CachePut)| Changed::Answer(tag.clone(), *key);
+            copies.changing(puts.iter().map(answer).collect())
+        });
+        // Boxed: the futures below are nested deeper than the compiler follows.
+        let outcomes = Box::pin(self.store(namespace, &tag, puts)).await;
+        changing.into_iter().for_each(Changing::done);
+        outcomes
     }
 
     async fn invalidate(&self, namespace: &NamespaceId, target: Invalidate) -> Result<Option<u64>> {
-        const OPERATION: &str = "cache.invalidate";
         let tag = self.tag(namespace);
-        let generation = Uuid::new_v4().as_bytes().to_vec();
-        match target {
-            Invalidate::Key(fingerprint) => {
-                let call = self.script(&scripts::END_KEY, &tag);
-                let call = call.bytes(fingerprint.0.to_vec()).bytes(generation);
-                let own = TagRef::Namespace.digest(namespace);
-                call.bytes(own.0.to_vec()).run(OPERATION).await?.uint().map(Some)
-            }
-            Invalidate::Tag(of) => {
-                let call = self.script(&scripts::END_TAG, &tag);
-                let digest = of.digest(namespace);
-                call.bytes(digest.0.to_vec()).bytes(generation).run(OPERATION).await?;
-                Ok(None)
-            }
-        }
+        let changing = self.redis.copies().map(|copies| {
+            copies.changing(vec![match &target {
+                Invalidate::Key(fingerprint) => Changed::Answer(tag.clone(), *fingerprint),
+                Invalidate::Tag(_) => Changed::Namespace(tag.clone()),
+            }])
+        });
+        let ended = Box::pin(self.end(namespace, &tag, target)).await;
+        changing.into_iter().for_each(Changing::done);
+        ended
     }
 
     async fn begin(&self, key: &CacheKey, visibility: Ttl) -> Result<Flight> {

@@ -210,3 +210,32 @@ async fn killed_connections_cost_nothing_but_a_repeat() {
     let seen = load.finish(&redis).await;
     println!("killed connections: {seen:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_answer_is_never_older_than_was_said() {
+    let server = Server::start(&[]);
+    let max_age = Duration::from_millis(700);
+    let config = RedisConfig {
+        cache_copies: 1_000,
+        cache_copies_max_age_ms: max_age.as_millis().try_into().unwrap(),
+        ..server.config()
+    };
+    let redis = Redis::connect(config).await.unwrap();
+    put(&redis, 1, b"answer").await.unwrap();
+    // Copies from before the put are passed over for their time; then one is made.
+    tokio::time::sleep(max_age).await;
+    let asked = Instant::now();
+    assert_eq!(cached(&redis, 1).await.unwrap().as_deref(), Some(&b"answer"[..]));
+    // Nobody can take anything back now: an invalidation may have been acknowledged elsewhere.
+    server.hang();
+    let copy = cached(&redis, 1).await;
+    assert_eq!(copy.unwrap().as_deref(), Some(&b"answer"[..]), "without the server");
+    while asked.elapsed() <= max_age {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let late = cached(&redis, 1).await;
+    server.go_on();
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout, "the copy is too old");
+    let found = soon(async || cached(&redis, 1).await).await;
+    assert_eq!(found.as_deref(), Some(&b"answer"[..]));
+}

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// How long a server may take to do what it was asked.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A redis-server, or a Sentinel. Killed when dropped.
+/// A redis-server. Killed when dropped.
 pub struct Server {
     program: PathBuf,
     port: u16,
