@@ -1,343 +1,62 @@
-//! Random operations through two handles, with crashes in the middle of them and a clock that jumps, against a plain
-//! model that shares no code with the stores: in process and in SQLite each answer and each view is the model's.
+//! Random runs with crashes against the plain model of `conformance`: in process and in SQLite.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod queue_model_plain;
-
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use hexmem_adapter_memory::{ManualClock, MemoryOutbox, MemoryQueue};
 use hexmem_adapter_sqlite::{Database, SqliteConfig, Synchronous};
-use hexmem_ports::{
-    Ack, Clock as _, CommandId, CommandQueue, DeadLetters, Failure, LeaseRequest, LeaseToken,
-    Leased, Limit, Name, QueueId, QueueLimits, Tenant, Ttl, Verdict, WhenIdle,
-};
-use proptest::prelude::*;
-use queue_model_plain::{Model, New};
-use uuid::Uuid;
+use hexmem_conformance::queue::model::{Ground, holds};
+use hexmem_conformance::{TestClock, manual_time};
+use hexmem_ports::CommandQueue;
 
-/// One step of a run. Commands and leases are named by a number, taken modulo how many there are.
-#[derive(Debug, Clone)]
-enum Op {
-    Enqueue(Vec<New>),
-    /// The id of an earlier one.
-    EnqueueAgain(usize),
-    Lease {
-        max: u32,
-        seconds: u64,
-    },
-    Ack(Vec<usize>),
-    Fail(usize, Option<u64>),
-    Release(usize),
-    Extend(Vec<usize>, u64),
-    Cancel(usize),
-    Requeue(usize),
-    Cap(Option<u32>),
-    Sweep,
-    Pass(u64),
-    /// A lease that is dropped after so many polls, and its process with it.
-    CrashLeasing(u32),
-    /// Likewise a completion.
-    CrashCompleting(usize, u32),
+fn time(clock: &Arc<ManualClock>) -> Arc<dyn TestClock> {
+    let moved = clock.clone();
+    manual_time(clock.clone(), move |span| moved.advance(span))
 }
 
-fn new_command() -> impl Strategy<Value = New> {
-    let soon = || proptest::option::weighted(0.3, 1..30_u64);
-    (0..3_i16, proptest::option::weighted(0.5, 0..2_u8), soon(), soon(), 1..4_u32).prop_map(
-        |(priority, group, delay, deadline, max_attempts)| New {
-            priority,
-            group,
-            delay,
-            deadline,
-            max_attempts,
-        },
-    )
-}
+struct Memory(MemoryQueue, Arc<ManualClock>);
 
-fn op() -> impl Strategy<Value = Op> {
-    let some = || proptest::collection::vec(0..99_usize, 0..4);
-    prop_oneof![
-        4 => proptest::collection::vec(new_command(), 1..4).prop_map(Op::Enqueue),
-        1 => (0..99_usize).prop_map(Op::EnqueueAgain),
-        6 => (1..4_u32, 1..20_u64).prop_map(|(max, seconds)| Op::Lease { max, seconds }),
-        4 => some().prop_map(Op::Ack),
-        3 => (0..99_usize, proptest::option::of(0..20_u64)).prop_map(|(n, wait)| Op::Fail(n, wait)),
-        2 => (0..99_usize).prop_map(Op::Release),
-        2 => (some(), 1..20_u64).prop_map(|(which, seconds)| Op::Extend(which, seconds)),
-        2 => (0..99_usize).prop_map(Op::Cancel),
-        2 => (0..99_usize).prop_map(Op::Requeue),
-        1 => proptest::option::of(1..4_u32).prop_map(Op::Cap),
-        1 => Just(Op::Sweep),
-        4 => prop_oneof![9 => 0..12_u64, 1 => Just(100_000)].prop_map(Op::Pass),
-        1 => (0..12_u32).prop_map(Op::CrashLeasing),
-        1 => (0..99_usize, 0..12_u32).prop_map(|(which, polls)| Op::CrashCompleting(which, polls)),
-    ]
-}
+#[async_trait]
+impl Ground for Memory {
+    async fn open(&self) -> Arc<dyn CommandQueue> {
+        Arc::new(self.0.clone())
+    }
 
-type Store = Arc<dyn CommandQueue>;
-
-/// Two handles of one store; one can die and come back.
-enum Subject {
-    Memory(MemoryQueue),
-    Sqlite { folder: tempfile::TempDir, clock: Arc<ManualClock> },
-}
-
-async fn open(folder: &Path, clock: &Arc<ManualClock>) -> Store {
-    // Processes die here, not machines.
-    let config =
-        SqliteConfig { synchronous: Synchronous::Normal, ..SqliteConfig::new(folder.join("q.db")) };
-    Arc::new(Database::open(config, clock.clone()).await.unwrap().queue())
-}
-
-impl Subject {
-    async fn handle(&self) -> Store {
-        match self {
-            Self::Memory(store) => Arc::new(store.clone()),
-            Self::Sqlite { folder, clock } => open(folder.path(), clock).await,
-        }
+    fn clock(&self) -> Arc<dyn TestClock> {
+        time(&self.1)
     }
 }
 
-struct Run {
-    subject: Subject,
-    handles: [Store; 2],
-    clock: Arc<ManualClock>,
-    queue: QueueId,
-    model: Model,
-    ids: Vec<CommandId>,
-    leases: Vec<LeaseToken>,
-}
+struct Sqlite(tempfile::TempDir, Arc<ManualClock>);
 
-fn pick<T: Copy>(all: &[T], n: usize) -> Option<T> {
-    (!all.is_empty()).then(|| all[n % all.len()])
-}
-
-impl Run {
-    async fn new(subject: Subject, clock: Arc<ManualClock>) -> Self {
-        let handles = [subject.handle().await, subject.handle().await];
-        let name = |text| Name::new(text).unwrap();
-        let queue = QueueId::new(Tenant(name("t")), name("q"));
-        let model = Model::default();
-        Self { subject, handles, clock, queue, model, ids: vec![], leases: vec![] }
+#[async_trait]
+impl Ground for Sqlite {
+    async fn open(&self) -> Arc<dyn CommandQueue> {
+        // Processes die here, not machines.
+        let config = SqliteConfig {
+            synchronous: Synchronous::Normal,
+            ..SqliteConfig::new(self.0.path().join("q.db"))
+        };
+        Arc::new(Database::open(config, self.1.clone()).await.unwrap().queue())
     }
 
-    fn request(&self, max: u32, seconds: u64) -> LeaseRequest {
-        LeaseRequest {
-            worker: Name::new("w").unwrap(),
-            max: Limit::new(max).unwrap(),
-            visibility: Ttl::secs(seconds).unwrap(),
-            wait: Duration::ZERO,
-        }
+    fn clock(&self) -> Arc<dyn TestClock> {
+        time(&self.1)
     }
-
-    fn got(&mut self, leased: &[Leased]) {
-        for one in leased {
-            self.leases.push(one.lease);
-            self.model.hand(one.id, one.lease);
-        }
-    }
-
-    async fn step(&mut self, op: Op, handle: usize) {
-        let store = self.handles[handle].clone();
-        let queue = self.queue.clone();
-        let now = self.clock.now();
-        self.model.settle(now);
-        match op {
-            Op::Enqueue(news) => {
-                let commands: Vec<_> =
-                    news.iter().map(|new| new.command(CommandId(Uuid::now_v7()), now)).collect();
-                for (new, command) in news.iter().zip(&commands) {
-                    self.ids.push(command.id);
-                    self.model.enqueue(command.id, new, now);
-                }
-                store.enqueue(&queue, commands, WhenIdle::Store, vec![]).await.unwrap();
-            }
-            Op::EnqueueAgain(n) => {
-                let Some(id) = pick(&self.ids, n) else { return };
-                let again = New::default().command(id, now);
-                store.enqueue(&queue, vec![again], WhenIdle::Store, vec![]).await.unwrap();
-            }
-            Op::Lease { max, seconds } => {
-                let leased = store.lease(&queue, self.request(max, seconds)).await.unwrap();
-                let found: Vec<_> = leased.iter().map(|one| (one.id, one.attempt)).collect();
-                assert_eq!(found, self.model.lease(max, seconds, now));
-                self.got(&leased);
-            }
-            Op::Ack(which) => {
-                let leases: Vec<_> =
-                    which.into_iter().filter_map(|n| pick(&self.leases, n)).collect();
-                let acks = leases.iter().map(|lease| Ack { lease: *lease, result: None }).collect();
-                let answers = store.ack(&queue, acks, vec![]).await.unwrap();
-                let told: Vec<_> = answers.iter().map(Result::is_ok).collect();
-                let expected: Vec<_> =
-                    leases.iter().map(|lease| self.model.ack(lease, now)).collect();
-                assert_eq!(told, expected, "{leases:?}");
-            }
-            Op::Fail(n, wait) => {
-                let Some(lease) = pick(&self.leases, n) else { return };
-                let after = |wait| Verdict::RetryAfter(Duration::from_secs(wait));
-                let verdict = wait.map_or(Verdict::Dead, after);
-                let failure = Failure { error: "e".into(), verdict };
-                let told = store.fail(&queue, &lease, failure).await.ok();
-                assert_eq!(told, self.model.fail(&lease, wait, now));
-            }
-            Op::Release(n) => {
-                let Some(lease) = pick(&self.leases, n) else { return };
-                let told = store.release(&queue, &lease).await.is_ok();
-                assert_eq!(told, self.model.release(&lease, now));
-            }
-            Op::Extend(which, seconds) => {
-                let leases: Vec<_> =
-                    which.into_iter().filter_map(|n| pick(&self.leases, n)).collect();
-                let span = Ttl::secs(seconds).unwrap();
-                let answers = store.extend(&queue, leases.clone(), span).await.unwrap();
-                let told: Vec<_> = answers
-                    .into_iter()
-                    .map(|answer| {
-                        answer.ok().map(|told| (told.leased_until, told.cancel_requested))
-                    })
-                    .collect();
-                let expected: Vec<_> =
-                    leases.iter().map(|lease| self.model.extend(lease, seconds, now)).collect();
-                assert_eq!(told, expected);
-            }
-            Op::Cancel(n) => {
-                let Some(id) = pick(&self.ids, n) else { return };
-                let told = store.cancel(&queue, id).await.unwrap();
-                assert_eq!(told, self.model.cancel(id, now));
-            }
-            Op::Requeue(n) => {
-                let Some(id) = pick(&self.ids, n) else { return };
-                let told = store.requeue(&queue, DeadLetters::Only(vec![id])).await.unwrap();
-                assert_eq!(told, u64::from(self.model.requeue(id, now)));
-            }
-            Op::Cap(max_in_flight) => {
-                let limits = QueueLimits { max_in_flight, rate: None };
-                store.set_limits(&queue, limits).await.unwrap();
-                self.model.cap = max_in_flight;
-            }
-            Op::Sweep => {
-                store.sweep(Limit::new(3).unwrap()).await.unwrap();
-            }
-            Op::Pass(seconds) => self.clock.advance(Duration::from_secs(seconds)),
-            Op::CrashLeasing(polls) => {
-                let request = self.request(2, 10);
-                let leasing = async { store.lease(&queue, request).await.unwrap() };
-                let leased = dropped_after(polls, leasing).await;
-                self.reopen(handle).await;
-                match leased {
-                    Some(leased) => {
-                        self.model.lease(2, 10, now);
-                        self.got(&leased);
-                    }
-                    // Whether it came to its commit, nobody was told.
-                    None => {
-                        let mut after = self.model.clone();
-                        after.lease(2, 10, now);
-                        self.either(after).await;
-                    }
-                }
-            }
-            Op::CrashCompleting(n, polls) => {
-                let Some(lease) = pick(&self.leases, n) else { return };
-                let acks = vec![Ack { lease, result: None }];
-                let completing = async { store.ack(&queue, acks, vec![]).await.unwrap() };
-                dropped_after(polls, completing).await;
-                self.reopen(handle).await;
-                let mut after = self.model.clone();
-                after.ack(&lease, now);
-                self.either(after).await;
-            }
-        }
-    }
-
-    /// The process of a handle is gone; another opens the store.
-    async fn reopen(&mut self, handle: usize) {
-        self.handles[handle] = self.subject.handle().await;
-    }
-
-    /// The store is as it was, or as `after`; the model goes on with what it finds.
-    async fn either(&mut self, after: Model) {
-        for (n, id) in self.ids.iter().enumerate() {
-            let found = self.handles[n % 2].view(&self.queue, *id).await.unwrap();
-            let now = self.clock.now();
-            if !self.model.agrees(*id, found.as_ref(), now) {
-                assert!(
-                    after.agrees(*id, found.as_ref(), now),
-                    "neither before nor after: {found:?}"
-                );
-                self.model = after;
-                return;
-            }
-        }
-    }
-
-    /// Every command is as the model has it, seen through either handle.
-    async fn check(&mut self) {
-        let now = self.clock.now();
-        self.model.settle(now);
-        for (n, id) in self.ids.iter().enumerate() {
-            let found = self.handles[n % 2].view(&self.queue, *id).await.unwrap();
-            assert!(
-                self.model.agrees(*id, found.as_ref(), now),
-                "found {found:?}\nwanted {:?}",
-                self.model.of(*id)
-            );
-        }
-        let stats = self.handles[0].stats(&self.queue).await.unwrap();
-        assert_eq!((stats.in_flight, stats.dead), self.model.counts());
-    }
-}
-
-/// Polls so many times, then drops.
-async fn dropped_after<T>(polls: u32, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = async {
-            for _ in 0..polls {
-                tokio::task::yield_now().await;
-            }
-        } => None,
-    }
-}
-
-async fn play(subject: Subject, clock: Arc<ManualClock>, ops: Vec<(Op, usize)>) {
-    let mut run = Run::new(subject, clock).await;
-    for (op, handle) in ops {
-        run.step(op, handle).await;
-        run.check().await;
-    }
-}
-
-fn block_on(work: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
-}
-
-fn runs(cases: u32, most: usize) -> (ProptestConfig, impl Strategy<Value = Vec<(Op, usize)>>) {
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    (config, proptest::collection::vec((op(), 0..2_usize), 1..most))
 }
 
 #[test]
 fn the_store_in_process_is_the_model() {
-    let (config, ops) = runs(300, 60);
-    proptest!(config, |(ops in ops)| {
+    holds(300, 60, async || {
         let clock = Arc::new(ManualClock::default());
-        let store = MemoryQueue::new(clock.clone(), MemoryOutbox::new(clock.clone()));
-        block_on(play(Subject::Memory(store), clock, ops));
+        let outbox = MemoryOutbox::new(clock.clone());
+        Memory(MemoryQueue::new(clock.clone(), outbox), clock)
     });
 }
 
 #[test]
 fn sqlite_is_the_model() {
-    let (config, ops) = runs(24, 40);
-    proptest!(config, |(ops in ops)| {
-        let clock = Arc::new(ManualClock::default());
-        let folder = tempfile::tempdir().unwrap();
-        block_on(play(Subject::Sqlite { folder, clock: clock.clone() }, clock, ops));
-    });
+    holds(24, 40, async || Sqlite(tempfile::tempdir().unwrap(), Arc::default()));
 }

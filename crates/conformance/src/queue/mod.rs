@@ -6,6 +6,7 @@ mod enqueue;
 mod groups;
 mod lease;
 mod manage;
+pub mod model;
 mod observe;
 mod records;
 mod schedules;
