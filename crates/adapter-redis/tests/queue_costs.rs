@@ -58,7 +58,7 @@ struct Alone {
 }
 
 impl Alone {
-    fn start() -> Self {
+    async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = {
             let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -75,7 +75,7 @@ impl Alone {
         let until = Instant::now() + Duration::from_secs(10);
         while redis::Client::open(alone.url.as_str()).unwrap().get_connection().is_err() {
             assert!(Instant::now() < until, "the server does not start");
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         alone
     }
@@ -113,7 +113,7 @@ fn reset(connection: &mut Connection) {
 
 #[tokio::test]
 async fn a_long_blocked_group_costs_a_lease_nothing() {
-    let server = Alone::start();
+    let server = Alone::start().await;
     let (store, mut admin) = (server.queue().await, server.connection());
     let of = |n: u128| NewCommand { group: Some(name("g")), ..patient(id(n)) };
     // Scripts are known and the worker was seen.
@@ -146,7 +146,7 @@ async fn a_long_blocked_group_costs_a_lease_nothing() {
 
 #[tokio::test]
 async fn a_list_is_a_bounded_number_of_commands() {
-    let server = Alone::start();
+    let server = Alone::start().await;
     let (store, mut admin) = (server.queue().await, server.connection());
     push(&store, [patient(id(1))]).await;
     done(&store, &store.lease(&queue(), request(10, Duration::ZERO)).await.unwrap()).await;
@@ -164,7 +164,7 @@ async fn a_list_is_a_bounded_number_of_commands() {
 
 #[tokio::test]
 async fn an_idle_wait_is_quiet_and_a_wake_up_is_quick() {
-    let server = Alone::start();
+    let server = Alone::start().await;
     let (store, other) = (server.queue().await, server.queue().await);
     let mut admin = server.connection();
     push(&store, [patient(id(1))]).await;
@@ -217,7 +217,7 @@ async fn an_idle_wait_is_quiet_and_a_wake_up_is_quick() {
 
 #[tokio::test]
 async fn a_lost_connection_of_wake_ups_comes_back() {
-    let server = Alone::start();
+    let server = Alone::start().await;
     let store = server.queue().await;
     let mut admin = server.connection();
     let waiter = tokio::spawn({
@@ -272,8 +272,9 @@ async fn ten_thousand_commands_leave_nothing() {
     let url = space.config.urls[0].clone();
     let mut admin = redis::Client::open(url).unwrap().get_connection().unwrap();
     let of = |n: u128| NewCommand {
-        group: (n % 3 == 0).then(|| name(format!("g{}", n % 30))),
-        dedupe: (n % 5 == 0)
+        group: n.is_multiple_of(3).then(|| name(format!("g{}", n % 30))),
+        dedupe: n
+            .is_multiple_of(5)
             .then(|| Dedupe { key: name(n.to_string()), window: Ttl::secs(9).unwrap() }),
         ..patient(id(n))
     };
