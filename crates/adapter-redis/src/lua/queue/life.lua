@@ -83,9 +83,10 @@ end
 -- Whom the change concerns: so many came to be ready (one too many only makes a waiter look); these ended.
 local woken, ended = 0, {}
 
+-- A user who may not publish only makes others wait longer.
 local function tell()
-    if woken > 0 then call('SPUBLISH', tag .. ':ready', woken) end
-    if ended[1] then call('SPUBLISH', tag .. ':ended', table.concat(ended)) end
+    if woken > 0 then redis.pcall('SPUBLISH', tag .. ':ready', woken) end
+    if ended[1] then redis.pcall('SPUBLISH', tag .. ':ended', table.concat(ended)) end
 end
 
 -- Priority, then sequence: members of equal score are in bytewise order.
