@@ -80,9 +80,9 @@ CREATE FUNCTION hexmem.session_create(
     p_idle bigint, p_absolute bigint, p_retention bigint,
     p_cluster text, p_cluster_key bytea, p_correlation text, p_correlation_key bytea,
     p_service text, p_ip text, p_agent text, p_auth bytea, p_parent uuid,
-    p_effects uuid[], p_topics text[], p_keys text[], p_hashes bytea[], p_payloads text[], p_locks bigint[]
+    p_effects uuid[], p_topics text[], p_keys text[], p_hashes bytea[], p_payloads text[], p_locks bigint[],
+    OUT outcome text, OUT created_at timestamptz, OUT evicted uuid[]
 )
-RETURNS TABLE (outcome text, created_at timestamptz, evicted uuid[])
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -90,6 +90,7 @@ DECLARE
     ends    timestamptz;
     idles   timestamptz;
     number  bigint;
+    whole   boolean;
     victims uuid[] := '{}';
     gone    uuid[];
     held    record;
@@ -98,6 +99,8 @@ BEGIN
         PERFORM pg_advisory_xact_lock(p_lock);
     END IF;
     at := hexmem.now();
+    created_at := at;
+    evicted := '{}';
     -- A repeat, and a create that is refused, evict nobody.
     IF p_cap IS NOT NULL
         AND NOT EXISTS (SELECT FROM hexmem.sessions AS s WHERE s.owner = p_owner AND s.id = p_id)
@@ -114,25 +117,34 @@ BEGIN
             OFFSET p_cap - 1
         ) AS v;
         IF cardinality(victims) > 0 AND NOT p_evict THEN
-            RETURN QUERY SELECT 'full', at, '{}'::uuid[];
+            outcome := 'full';
             RETURN;
         END IF;
     END IF;
     ends := hexmem.later(at, p_absolute);
     idles := least(hexmem.later(at, p_idle), ends);
-    INSERT INTO hexmem.sessions AS s (
-        owner, id, tenant, user_name, created_at, last_seen_at, idle_expires_at, absolute_expires_at,
-        token_issued_at, modified_at, sweep_at, idle, retention, version, revision, parent, auth_hash,
-        cluster, cluster_key, correlation, correlation_key, service, ip, user_agent, evicted, data
+    WITH made AS (
+        INSERT INTO hexmem.sessions AS s (
+            owner, id, tenant, user_name, created_at, last_seen_at, idle_expires_at, absolute_expires_at,
+            token_issued_at, modified_at, sweep_at, idle, retention, version, revision, parent, auth_hash,
+            cluster, cluster_key, correlation, correlation_key, service, ip, user_agent, evicted, data
+        )
+        VALUES (
+            p_owner, p_id, p_tenant, p_user, at, at, idles, ends,
+            at, at, hexmem.later(idles, p_retention), p_idle, p_retention, 1, 1, p_parent, p_auth,
+            p_cluster, p_cluster_key, p_correlation, p_correlation_key, p_service, p_ip, p_agent, victims,
+            p_data
+        )
+        ON CONFLICT (owner, id) DO NOTHING
+        RETURNING s.seq
+    ),
+    opened AS (
+        INSERT INTO hexmem.session_tokens (bucket, hash, session)
+        SELECT p_bucket, p_hash, made.seq FROM made
+        ON CONFLICT (bucket, hash) DO NOTHING
+        RETURNING 1
     )
-    VALUES (
-        p_owner, p_id, p_tenant, p_user, at, at, idles, ends,
-        at, at, hexmem.later(idles, p_retention), p_idle, p_retention, 1, 1, p_parent, p_auth,
-        p_cluster, p_cluster_key, p_correlation, p_correlation_key, p_service, p_ip, p_agent, victims,
-        p_data
-    )
-    ON CONFLICT (owner, id) DO NOTHING
-    RETURNING s.seq INTO number;
+    SELECT made.seq, EXISTS (SELECT FROM opened) INTO number, whole FROM made;
     IF number IS NULL THEN
         SELECT s.created_at, s.evicted, t.session IS NOT NULL AS mine
         INTO held
@@ -140,19 +152,17 @@ BEGIN
         LEFT JOIN hexmem.session_tokens AS t
             ON t.bucket = p_bucket AND t.hash = p_hash AND t.session = s.seq AND t.replaces IS NULL
         WHERE s.owner = p_owner AND s.id = p_id;
+        outcome := 'id';
         IF held.mine THEN
-            RETURN QUERY SELECT 'repeat', held.created_at, held.evicted;
-        ELSE
-            RETURN QUERY SELECT 'id', at, '{}'::uuid[];
+            outcome := 'repeat';
+            created_at := held.created_at;
+            evicted := held.evicted;
         END IF;
         RETURN;
     END IF;
-    INSERT INTO hexmem.session_tokens (bucket, hash, session)
-    VALUES (p_bucket, p_hash, number)
-    ON CONFLICT (bucket, hash) DO NOTHING;
-    IF NOT FOUND THEN
+    IF NOT whole THEN
         DELETE FROM hexmem.sessions AS s WHERE s.seq = number;
-        RETURN QUERY SELECT 'token', at, '{}'::uuid[];
+        outcome := 'token';
         RETURN;
     END IF;
     IF cardinality(victims) > 0 THEN
@@ -182,8 +192,11 @@ BEGIN
             UPDATE hexmem.sessions AS s SET evicted = victims WHERE s.seq = number;
         END IF;
     END IF;
-    PERFORM hexmem.push_effects(p_effects, p_topics, p_keys, p_hashes, p_payloads, p_locks);
-    RETURN QUERY SELECT 'created', at, victims;
+    IF cardinality(p_effects) > 0 THEN
+        PERFORM hexmem.push_effects(p_effects, p_topics, p_keys, p_hashes, p_payloads, p_locks);
+    END IF;
+    outcome := 'created';
+    evicted := victims;
 END
 $$;
 
@@ -255,7 +268,9 @@ BEGIN
         modified_at = at
     WHERE s.seq = held.seq
     RETURNING s.* INTO held;
-    PERFORM hexmem.push_effects(p_effects, p_topics, p_keys, p_hashes, p_payloads, p_locks);
+    IF cardinality(p_effects) > 0 THEN
+        PERFORM hexmem.push_effects(p_effects, p_topics, p_keys, p_hashes, p_payloads, p_locks);
+    END IF;
     RETURN QUERY SELECT 'rotated', held;
 END
 $$;

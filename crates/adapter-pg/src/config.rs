@@ -57,6 +57,8 @@ pub struct PgConfig {
     pub notify: Notify,
     /// Whether connecting brings the tables up to date.
     pub migrate: Migrate,
+    /// Whether the tables of the cache survive a crash of the server.
+    pub cache_tables: CacheTables,
 }
 
 /// What lies between this program and the server.
@@ -93,6 +95,21 @@ pub enum Migrate {
     Never,
     /// Yes, once, whoever comes first; the others wait.
     Connect,
+}
+
+/// Whether the tables of the cache (answers and the generations of their tags) survive a crash of the server. A change
+/// rewrites them, and is made where the tables are brought up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheTables {
+    /// They stay as they are: logged, unless they were changed.
+    #[default]
+    AsTheyAre,
+    /// They survive, and are there on followers.
+    Logged,
+    /// Writes skip the server's log. After a crash, and on a follower that takes over, the cache is empty; followers
+    /// cannot read it. Nothing outdated is served then: a ticket from before names generations that are gone too.
+    Unlogged,
 }
 
 /// Whether and how the connection is encrypted, as libpq names it.
@@ -132,6 +149,7 @@ impl Default for PgConfig {
             pooling: Pooling::Session,
             notify: Notify::Listen,
             migrate: Migrate::Never,
+            cache_tables: CacheTables::AsTheyAre,
         }
     }
 }
@@ -158,6 +176,7 @@ impl fmt::Debug for PgConfig {
             .field("pooling", &self.pooling)
             .field("notify", &self.notify)
             .field("migrate", &self.migrate)
+            .field("cache_tables", &self.cache_tables)
             .finish()
     }
 }

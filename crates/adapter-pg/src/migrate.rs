@@ -10,7 +10,7 @@ use crate::error::{self, Doing};
 use crate::query::{State, Work};
 use crate::sql::render;
 use crate::value::{At, Hash, lock_key};
-use crate::{PgConfig, Postgres};
+use crate::{CacheTables, PgConfig, Postgres};
 
 const OPERATION: &str = "postgres.migrate";
 
@@ -246,6 +246,7 @@ pub(crate) async fn run(postgres: &Postgres) -> Result<Vec<Applied>> {
     let status = status(postgres).await?;
     refuse_unknown(postgres, &status)?;
     if status.is_current() {
+        keep_cache(postgres).await?;
         return Ok(Vec::new());
     }
     // A connection of its own: it waits for longer than calls may.
@@ -253,7 +254,34 @@ pub(crate) async fn run(postgres: &Postgres) -> Result<Vec<Applied>> {
     let applied = timeout(LIMIT, apply(postgres, &mut connection)).await;
     // Closed with whatever is open on it.
     drop(connection);
-    applied.unwrap_or_else(|_| {
+    let applied = applied.unwrap_or_else(|_| {
+        Err(error::timed_out(OPERATION, postgres.place(), Doing::Committing, LIMIT))
+    })?;
+    keep_cache(postgres).await?;
+    Ok(applied)
+}
+
+/// Makes the tables of the cache logged or unlogged where the settings ask for it and they are not.
+async fn keep_cache(postgres: &Postgres) -> Result<()> {
+    let (kept, sql) = match postgres.config().cache_tables {
+        CacheTables::AsTheyAre => return Ok(()),
+        CacheTables::Logged => ("p", include_str!("sql/cache/tables_logged.sql")),
+        CacheTables::Unlogged => ("u", include_str!("sql/cache/tables_unlogged.sql")),
+    };
+    let (others,): (i64,) = postgres
+        .read(OPERATION, include_str!("sql/cache/tables_other.sql"))
+        .bind(kept)
+        .fetch_one()
+        .await?;
+    if others == 0 {
+        return Ok(());
+    }
+    let sql = render(sql, &postgres.config().schema);
+    let sql = format!("BEGIN; SET LOCAL statement_timeout = 0; {sql} COMMIT");
+    let mut connection = postgres.primary().open(OPERATION).await?;
+    let done = timeout(LIMIT, script(postgres, &mut connection, sql)).await;
+    drop(connection);
+    done.unwrap_or_else(|_| {
         Err(error::timed_out(OPERATION, postgres.place(), Doing::Committing, LIMIT))
     })
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use hexmem_adapter_pg::PgCache;
+use hexmem_adapter_pg::{CacheTables, Migrate, PgCache, PgConfig, Postgres};
 use hexmem_conformance::{Rig, TestClock as _, minimum, name};
 use hexmem_ports::{
     CacheBody, CacheKey, CachePut, CacheRecord, CacheStore, CacheStoreExt as _, CacheTags, Digest,
     Flight, Invalidate, Limit, Lookup, NamespaceId, PutOutcome, REPLAY_WINDOW, Records as _,
     TagRef, Tenant, Ticket, Ttl, rules::ticket_holds,
 };
-use rig::{connect, run};
+use rig::{Bench, connect, run};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -350,4 +350,51 @@ async fn a_put_follows_the_rule_of_tickets() {
     let ticket = Ticket { issued_at: now.plus(REPLAY_WINDOW), key: None, generations };
     let outcome = store.put(&key("future"), a_put("v", 100, ticket)).await.unwrap();
     assert_eq!(outcome, PutOutcome::Stored);
+}
+
+/// Opens the cache with its tables kept so.
+async fn kept(bench: &Bench, cache_tables: CacheTables) -> PgCache {
+    let config = PgConfig { cache_tables, migrate: Migrate::Connect, ..bench.database.config() };
+    Postgres::connect(config).await.unwrap().cache()
+}
+
+async fn unlogged(connection: &mut PgConnection) -> Vec<String> {
+    let sql = "SELECT relname::text FROM pg_class WHERE relnamespace = 'hexmem'::regnamespace
+        AND relkind = 'r' AND relpersistence = 'u' ORDER BY relname";
+    sqlx::query_scalar(sql).fetch_all(connection).await.unwrap()
+}
+
+/// What the server does to unlogged tables after a crash: they are empty, all of them.
+#[tokio::test]
+async fn tickets_from_before_a_crash_store_nothing_in_unlogged_tables() {
+    let bench = rig::bench().await;
+    let mut connection = connect(&bench.database.url).await;
+    put(&bench.first.cache(), "q", "a", 100).await;
+    assert_eq!(unlogged(&mut connection).await, ["cache_flights"]);
+    let store = kept(&bench, CacheTables::Unlogged).await;
+    let tables = ["cache_ended", "cache_entries", "cache_flights", "cache_tags"];
+    assert_eq!(unlogged(&mut connection).await, tables);
+    assert_eq!(value(&store, "q").await.as_deref(), Some("q"), "what was there stays");
+    kept(&bench, CacheTables::AsTheyAre).await;
+    assert_eq!(unlogged(&mut connection).await, tables, "whoever asks for nothing changes nothing");
+    let (before, forgotten) = (ticket(&store, "q", "a").await, ticket(&store, "r", "b").await);
+    store.invalidate(&namespace(), Invalidate::Key(key("r").fingerprint)).await.unwrap();
+    // A crash forgets the invalidation too.
+    let crash: Vec<String> = tables.iter().map(|table| format!("hexmem.{table}")).collect();
+    run(&mut connection, format!("TRUNCATE {}", crash.join(", "))).await;
+    assert_eq!(value(&store, "q").await, None);
+    for (question, ticket) in [("q", before), ("r", forgotten)] {
+        for _ in 0..2 {
+            // Also when the tags have generations again.
+            let outcome =
+                store.put(&key(question), a_put("old", 100, ticket.clone())).await.unwrap();
+            assert_eq!(outcome, PutOutcome::Outdated, "{question}");
+            assert_eq!(value(&bench.second.cache(), question).await, None);
+            store.get(&key(question), &tagged("a")).await.unwrap();
+        }
+    }
+    put(&store, "q", "a", 100).await;
+    let store = kept(&bench, CacheTables::Logged).await;
+    assert_eq!(unlogged(&mut connection).await, ["cache_flights"]);
+    assert_eq!(value(&store, "q").await.as_deref(), Some("q"));
 }

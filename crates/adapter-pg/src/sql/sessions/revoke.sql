@@ -11,6 +11,6 @@ ended AS (
     RETURNING s.seq
 ),
 pushed AS (
-    SELECT hexmem.push_effects($3, $4, $5, $6, $7, $8) FROM ended
+    SELECT hexmem.push_effects($3, $4, $5, $6, $7, $8) FROM ended WHERE cardinality($3::uuid[]) > 0
 )
 SELECT count(*) FROM ended LEFT JOIN pushed ON true

@@ -22,5 +22,6 @@ ended AS (
 ),
 pushed AS (
     SELECT hexmem.push_effects($4, $5, $6, $7, $8, $9) FROM (SELECT FROM ended LIMIT 1) AS any_of_them
+    WHERE cardinality($4::uuid[]) > 0
 )
 SELECT count(*) FROM ended LEFT JOIN pushed ON true

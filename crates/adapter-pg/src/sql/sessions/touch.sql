@@ -1,18 +1,7 @@
--- Looks and, when a write is due, judges again what it writes to: a row that another transaction changed meanwhile is
--- read anew, so that a revoked session stays revoked. Times follow rules::seen and rules::idle_end. A row that was due
--- and not written lost a race: the caller asks again.
-WITH at AS MATERIALIZED (
-    SELECT hexmem.now() AS now
-),
-seen AS MATERIALIZED (
-    SELECT s.*, ($5::bigint IS NULL OR hexmem.later(s.last_seen_at, $5) <= at.now) AS due
-    FROM hexmem.session_tokens AS t
-    JOIN hexmem.sessions AS s ON s.seq = t.session
-    CROSS JOIN at
-    WHERE t.bucket = $1 AND t.hash = $2 AND (t.valid_until IS NULL OR t.valid_until > at.now)
-        AND s.revoked_at IS NULL AND s.idle_expires_at > at.now
-),
-written AS (
+-- The write judges by itself and judges again what another transaction changed while it waited, so that a revoked session
+-- stays revoked. Times follow rules::seen and rules::idle_end. Only where nothing was written the second part looks why: a
+-- session that was not due is the answer; one that was due lost a race, and the caller asks again.
+WITH written AS (
     UPDATE hexmem.sessions AS s
     SET last_seen_at = greatest(s.last_seen_at, at.now),
         idle_expires_at = least(
@@ -22,8 +11,13 @@ written AS (
         user_agent = coalesce($4, s.user_agent),
         revision = s.revision + 1,
         modified_at = at.now
-    FROM at
-    WHERE s.seq = (SELECT seen.seq FROM seen WHERE seen.due)
+    -- One instant, whatever waits in between.
+    FROM (SELECT hexmem.now() AS now OFFSET 0) AS at
+    WHERE s.seq = (
+            SELECT t.session
+            FROM hexmem.session_tokens AS t
+            WHERE t.bucket = $1 AND t.hash = $2 AND (t.valid_until IS NULL OR t.valid_until > hexmem.now())
+        )
         AND s.revoked_at IS NULL AND s.idle_expires_at > at.now
         AND ($5::bigint IS NULL OR hexmem.later(s.last_seen_at, $5) <= at.now)
     RETURNING
@@ -37,6 +31,9 @@ SELECT
     s.seq, s.id, s.tenant, s.user_name, s.created_at, s.last_seen_at, s.idle_expires_at, s.absolute_expires_at,
     s.token_issued_at, s.version, s.last_op, s.parent, s.auth_hash, s.cluster, s.correlation, s.service, s.ip,
     s.user_agent, s.data,
-    NOT s.due AS settled
-FROM seen AS s
+    $5::bigint IS NOT NULL AND hexmem.later(s.last_seen_at, $5) > hexmem.now() AS settled
+FROM hexmem.session_tokens AS t
+JOIN hexmem.sessions AS s ON s.seq = t.session
 WHERE NOT EXISTS (SELECT FROM written)
+    AND t.bucket = $1 AND t.hash = $2 AND (t.valid_until IS NULL OR t.valid_until > hexmem.now())
+    AND s.revoked_at IS NULL AND s.idle_expires_at > hexmem.now()

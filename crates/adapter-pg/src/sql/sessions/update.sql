@@ -28,7 +28,7 @@ written AS (
     s.user_agent, NULL::text AS data
 ),
 pushed AS (
-    SELECT hexmem.push_effects($6, $7, $8, $9, $10, $11) FROM written
+    SELECT hexmem.push_effects($6, $7, $8, $9, $10, $11) FROM written WHERE cardinality($6::uuid[]) > 0
 )
 SELECT s.*, 'written' AS outcome FROM written AS s LEFT JOIN pushed ON true
 UNION ALL
