@@ -9,8 +9,8 @@ use std::sync::Arc;
 use hexmem_adapter_pg::{PgConfig, Pooling, Postgres};
 use hexmem_conformance::Rig;
 use hexmem_ports::{
-    BucketId, Capabilities, Capability, ErrorKind, KeyValueExt as _, KeyValueStore, KvSet, Name,
-    Records, SessionStore, Tenant,
+    BucketId, Capabilities, Capability, CommandQueue, ErrorKind, KeyValueExt as _, KeyValueStore,
+    KvSet, Name, Records, SessionStore, Tenant,
 };
 
 async fn bench() -> rig::Bench {
@@ -50,6 +50,23 @@ mod sessions {
     }
 
     hexmem_conformance::sessions_suite!(rig);
+}
+
+mod queue {
+    use super::*;
+
+    async fn rig() -> Rig<dyn CommandQueue> {
+        let bench = bench().await;
+        let clock = Arc::new(rig::Seconds(bench.clock.clone()));
+        let rig = through(bench.rig(
+            |postgres| Arc::new(postgres.queue()),
+            |store| store as Arc<dyn CommandQueue>,
+            |store| store.capabilities(),
+        ));
+        Rig { clock, ..rig }
+    }
+
+    hexmem_conformance::queue_suite!(rig);
 }
 
 fn name(text: &str) -> Name {

@@ -3,12 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod rig;
+
 use std::collections::HashMap;
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -19,137 +16,8 @@ use hexmem_ports::{
     Ack, CommandId, CommandQueue as _, CommandState, ErrorKind, LeaseRequest, Limit, Name, QueueId,
     Tenant, Ttl, WhenIdle,
 };
+use rig::server::Server;
 use uuid::Uuid;
-
-/// A server of the test's own: it is killed, and a write that it acknowledged is on the disk.
-struct Server {
-    bin: PathBuf,
-    folder: tempfile::TempDir,
-    port: u16,
-    user: Option<u32>,
-    running: Option<Child>,
-}
-
-/// The newest of Debian's folders, or what the path has.
-fn programs() -> PathBuf {
-    let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
-        .unwrap_or_default();
-    found.retain(|bin| bin.join("initdb").exists() && bin.join("postgres").exists());
-    found.sort();
-    found.pop().unwrap_or_else(|| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
-            .unwrap_or_else(|| panic!("initdb and postgres are not on this machine"))
-    })
-}
-
-fn id(args: &[&str]) -> u32 {
-    let told = Command::new("id").args(args).output().unwrap();
-    String::from_utf8(told.stdout).unwrap().trim().parse().unwrap()
-}
-
-impl Server {
-    /// Not running yet.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // PostgreSQL does not run as root.
-        let user = (id(&["-u"]) == 0).then(|| id(&["-u", "postgres"]));
-        if let Some(user) = user {
-            std::os::unix::fs::chown(folder.path(), Some(user), None).unwrap();
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { bin: programs(), folder, port, user, running: None };
-        let done = server
-            .program("initdb")
-            .args(["-U", "hexmem", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
-            .arg(server.data())
-            .status();
-        assert!(done.unwrap().success(), "initdb");
-        server
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
-        command.stdout(Stdio::null()).stderr(Stdio::null()).current_dir(self.folder.path());
-        if let Some(user) = self.user {
-            command.uid(user);
-        }
-        command
-    }
-
-    fn url(&self) -> String {
-        format!("postgres://hexmem@127.0.0.1:{}/postgres", self.port)
-    }
-
-    fn run(&mut self) {
-        let settings = ["fsync=on", "synchronous_commit=on", "unix_socket_directories="];
-        let mut command = self.program("postgres");
-        command.arg("-D").arg(self.data()).args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
-        self.running = Some(command.spawn().unwrap());
-    }
-
-    /// SIGKILL for the server and everything it has started.
-    fn kill(&mut self) {
-        let Some(mut server) = self.running.take() else { return };
-        let backends = children_of(server.id());
-        let _ = server.kill();
-        let pids: Vec<String> = backends
-            .into_iter()
-            .chain(children_of(server.id()))
-            .map(|pid| pid.to_string())
-            .collect();
-        let _ = Command::new("kill").arg("-9").args(&pids).stderr(Stdio::null()).status();
-        let _ = server.wait();
-    }
-
-    /// Starts it again; its last life may hold the shared memory for a moment.
-    async fn revive(&mut self) {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            self.run();
-            loop {
-                assert!(Instant::now() < until, "the server does not come back");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                if self.running.as_mut().is_none_or(|server| server.try_wait().unwrap().is_some()) {
-                    break;
-                }
-                if answers(self.url()).await {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-async fn answers(url: String) -> bool {
-    let config = PgConfig { connect_timeout_ms: 1_000, ..PgConfig::new(url) };
-    Postgres::schema_status(config).await.is_ok()
-}
-
-fn children_of(parent: u32) -> Vec<u32> {
-    let parent_of = |status: &Path| {
-        let text = fs::read_to_string(status).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<u32>().ok())
-    };
-    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
-        (parent_of(&entry.path().join("status")) == Some(parent)).then_some(pid)
-    });
-    pids.collect()
-}
 
 fn queue() -> QueueId {
     QueueId::new(Tenant(Name::new("t").unwrap()), Name::new("q").unwrap())
@@ -230,8 +98,8 @@ async fn consume(store: &PgQueue, told: &Told, worker: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_keeps_what_it_acknowledged() {
-    let mut server = Server::new();
-    server.revive().await;
+    // What was acknowledged is on the disk.
+    let mut server = Server::start(&["fsync=on", "synchronous_commit=on"]).await;
     let config = PgConfig {
         migrate: Migrate::Connect,
         statement_timeout_ms: 10_000,
@@ -266,7 +134,7 @@ async fn a_killed_server_keeps_what_it_acknowledged() {
             if kills < wanted / 400 {
                 kills += 1;
                 server.kill();
-                server.revive().await;
+                server.run().await;
             }
         }
     };

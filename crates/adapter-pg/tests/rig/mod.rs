@@ -219,6 +219,24 @@ impl TestClock for ServerClock {
     }
 }
 
+/// The clock of a database in units of a second: for what is believed for a few seconds.
+pub(crate) struct Seconds(pub(crate) Arc<ServerClock>);
+
+#[async_trait]
+impl TestClock for Seconds {
+    fn unit(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    async fn now(&self) -> Timestamp {
+        self.0.now().await
+    }
+
+    async fn advance(&self, units: u32) {
+        self.0.add(self.unit() * units).await;
+    }
+}
+
 /// A database, two handles on it that share nothing, an empty twin on the same clock, and the clock.
 pub(crate) struct Bench {
     /// The handle that a case uses most.
