@@ -262,9 +262,10 @@ BEGIN
             WHERE g.queue = p_queue AND g.group_hash = ANY (v_groups)
             ORDER BY g.group_hash FOR UPDATE SKIP LOCKED) AS held;
     END IF;
-    SELECT array_agg(held.ctid) INTO v_rows FROM (
+    SELECT array_agg(held.ctid) INTO v_rows
+    FROM unnest(v_ids) AS i (id) CROSS JOIN LATERAL (
         SELECT c.ctid FROM hexmem.queue_command AS c
-        WHERE c.queue = p_queue AND c.id = ANY (v_ids) AND c.due_at <= v_now
+        WHERE c.queue = p_queue AND c.id = i.id AND c.due_at <= v_now
             AND (c.group_hash IS NULL OR c.group_hash = ANY (v_groups))
         FOR UPDATE SKIP LOCKED) AS held;
     IF v_rows IS NULL THEN
@@ -444,7 +445,8 @@ BEGIN
 END $$;
 
 -- A queue is empty and full by turns. Plans that were made for the one must not be used for the other: every statement
--- has one good plan, the short range of an index, and none is worth compiling. The settings end with the call, also
+-- has one good plan, the short range of an index, and none is worth compiling. Lists are looked up by a lateral subquery
+-- that is never flattened, because one scan of an index that is still empty looks cheaper than a look for each. The settings end with the call, also
 -- behind a pooler.
 ALTER FUNCTION hexmem.queue_settle SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
     SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off;

@@ -282,7 +282,9 @@ BEGIN
         -- the version goes on.
         FOR v_old IN
             SELECT e.id, e.version, e.deleted_at IS NULL AND (e.free_at IS NULL OR e.free_at > v_now) AS seen
-            FROM hexmem.queue_ended AS e WHERE e.queue = v_queue.queue AND e.id = ANY (stored)
+            FROM unnest(stored) AS s (id) CROSS JOIN LATERAL (
+                SELECT o.* FROM hexmem.queue_ended AS o
+                WHERE o.queue = v_queue.queue AND o.id = s.id OFFSET 0) AS e
         LOOP
             IF v_old.seen THEN
                 DELETE FROM hexmem.queue_command AS c WHERE c.queue = v_queue.queue AND c.id = v_old.id;
@@ -312,6 +314,9 @@ DECLARE
     v_grouped boolean;
     v_groups  bytea[];
     v_now     timestamptz;
+    v_rows    tid[];
+    v_places  integer[];
+    v_results bytea[];
     v_done    integer[];
     v_place   integer;
     v_awaited uuid[];
@@ -322,19 +327,28 @@ BEGIN
         RETURN;
     END IF;
     IF v_grouped THEN
-        SELECT array_agg(DISTINCT c.group_hash) INTO v_groups FROM hexmem.queue_command AS c
-        WHERE c.queue = v_queue AND c.id = ANY (p_ids) AND c.group_hash IS NOT NULL;
+        SELECT array_agg(DISTINCT c.group_hash) FILTER (WHERE c.group_hash IS NOT NULL) INTO v_groups
+        FROM unnest(p_ids) AS i (id) CROSS JOIN LATERAL (
+            SELECT o.group_hash FROM hexmem.queue_command AS o
+            WHERE o.queue = v_queue AND o.id = i.id OFFSET 0) AS c;
         IF v_groups IS NOT NULL THEN
             PERFORM hexmem.queue_lock_groups(v_queue, v_groups);
         END IF;
     END IF;
+    -- One look by the whole key for each, whatever the planner knows of the table: see the end of 0004.
+    SELECT array_agg(c.ctid), array_agg(i.place::integer), array_agg(i.result) INTO v_rows, v_places, v_results
+    FROM unnest(p_ids, p_leases, p_results) WITH ORDINALITY AS i (id, lease, result, place)
+    CROSS JOIN LATERAL (
+        SELECT o.ctid FROM hexmem.queue_command AS o
+        -- The time is looked at again where the row was waited for.
+        WHERE o.queue = v_queue AND o.id = i.id AND o.stage = 3 AND o.lease = i.lease
+            AND o.leased_until > hexmem.now()
+        FOR UPDATE) AS c;
     v_now := hexmem.now();
     WITH gone AS (
         DELETE FROM hexmem.queue_command AS c
-        USING unnest(p_ids, p_leases, p_results) WITH ORDINALITY AS i (id, lease, result, place)
-        -- The time is looked at again where the row was waited for.
-        WHERE c.queue = v_queue AND c.id = i.id AND c.stage = 3 AND c.lease = i.lease
-            AND c.leased_until > hexmem.now()
+        USING unnest(v_rows, v_places, v_results) AS i (row, place, result)
+        WHERE c.ctid = i.row
         RETURNING c.*, i.result, i.place),
     kept AS (
         INSERT INTO hexmem.queue_ended (
@@ -346,14 +360,15 @@ BEGIN
             g.priority, 4, g.jitter_percent, g.cancel_requested, g.group_hash, g.group_name, g.lease, '"acked"',
             g.progress, g.last_error, g.headers, g.payload, g.result
         FROM gone AS g)
-    SELECT array_agg(g.place::integer), array_agg(g.id) FILTER (WHERE g.awaited) INTO v_done, v_awaited
+    SELECT array_agg(g.place), array_agg(g.id) FILTER (WHERE g.awaited) INTO v_done, v_awaited
     FROM gone AS g;
     IF cardinality(v_done) = cardinality(p_ids) THEN
         answers := array_fill(1::smallint, ARRAY[cardinality(p_ids)]);
     ELSE
         FOR v_place IN
             SELECT i.place::integer FROM unnest(p_ids, p_leases) WITH ORDINALITY AS i (id, lease, place)
-            JOIN hexmem.queue_ended AS e ON e.queue = v_queue AND e.id = i.id
+            CROSS JOIN LATERAL (
+                SELECT o.* FROM hexmem.queue_ended AS o WHERE o.queue = v_queue AND o.id = i.id OFFSET 0) AS e
             WHERE e.lease = i.lease AND e.settlement = '"acked"' AND e.deleted_at IS NULL AND e.free_at > v_now
         LOOP
             answers[v_place] := 2;
@@ -373,16 +388,30 @@ END $$;
 
 -- Renews what is held under the leases of a list. A longer lease leaves due_at alone, so that no index is touched.
 CREATE FUNCTION hexmem.queue_extend(p_hash bytea, p_ids uuid[], p_leases bytea[], p_visibility bigint)
-RETURNS TABLE (id uuid, lease bytea, leased_until timestamptz, cancel_requested boolean) LANGUAGE sql AS $$
-    UPDATE hexmem.queue_command AS c SET
-        leased_until = hexmem.later(t.now, p_visibility),
-        due_at = LEAST(c.due_at, hexmem.later(t.now, p_visibility)),
-        version = c.version + 1, modified_at = t.now
-    FROM (SELECT hexmem.now() AS now) AS t, unnest(p_ids, p_leases) AS i (id, lease)
-    WHERE c.queue = (SELECT q.queue FROM hexmem.queue AS q WHERE q.queue_hash = p_hash)
-        AND c.id = i.id AND c.stage = 3 AND c.lease = i.lease AND c.leased_until > hexmem.now()
-    RETURNING c.id, c.lease, c.leased_until, c.cancel_requested
-$$;
+RETURNS TABLE (id uuid, lease bytea, leased_until timestamptz, cancel_requested boolean) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_queue bigint;
+    v_rows  tid[];
+    v_now   timestamptz;
+BEGIN
+    SELECT q.queue INTO v_queue FROM hexmem.queue AS q WHERE q.queue_hash = p_hash;
+    SELECT array_agg(c.ctid) INTO v_rows
+    FROM (SELECT DISTINCT u.id, u.lease FROM unnest(p_ids, p_leases) AS u (id, lease) ORDER BY 1, 2) AS i
+    CROSS JOIN LATERAL (
+        SELECT o.ctid FROM hexmem.queue_command AS o
+        WHERE o.queue = v_queue AND o.id = i.id AND o.stage = 3 AND o.lease = i.lease
+            AND o.leased_until > hexmem.now()
+        FOR UPDATE) AS c;
+    v_now := hexmem.now();
+    RETURN QUERY
+        UPDATE hexmem.queue_command AS c SET
+            leased_until = hexmem.later(v_now, p_visibility),
+            due_at = LEAST(c.due_at, hexmem.later(v_now, p_visibility)),
+            version = c.version + 1, modified_at = v_now
+        WHERE c.ctid = ANY (v_rows)
+        RETURNING c.id, c.lease, c.leased_until, c.cancel_requested;
+END $$;
 
 -- As queue_settle: no plan of an empty queue for a full one.
 ALTER FUNCTION hexmem.queue_lease SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
