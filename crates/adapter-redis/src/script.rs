@@ -1,5 +1,6 @@
 //! Scripts: text in a `.lua` file, loaded once, called by its digest, sent again where the server forgot it.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use hexmem_ports::{Effect, Result, Timestamp, Ttl};
@@ -79,10 +80,31 @@ impl Script {
                 code.push_str(part);
                 code.push('\n');
             }
+            let code = folded(&code);
             let digest = redis::Script::new(&code).get_hash().to_owned();
             Compiled { code, digest }
         })
     }
+}
+
+/// The text with Lua 5.4's constants (`local NAME <const> = VALUE`, a line each) put in where they are named: in Redis's
+/// Lua 5.1 each would be a variable, which every function of every run captures anew.
+fn folded(code: &str) -> String {
+    let constant = |line| str::strip_prefix(line, "local ")?.split_once(" <const> = ");
+    let constants: HashMap<&str, &str> = code.lines().filter_map(constant).collect();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut folded = String::with_capacity(code.len());
+    for line in code.lines().filter(|line| constant(line).is_none()) {
+        let mut rest = line;
+        while let Some(c) = rest.chars().next() {
+            let end = rest.find(|other| is_word(other) != is_word(c)).unwrap_or(rest.len());
+            let (part, behind) = rest.split_at(end);
+            folded.push_str(constants.get(part).copied().unwrap_or(part));
+            rest = behind;
+        }
+        folded.push('\n');
+    }
+    folded
 }
 
 impl Redis {
@@ -223,4 +245,15 @@ type Answer = std::result::Result<redis::Value, redis::RedisError>;
 fn is_too_old(answer: &Answer) -> bool {
     let detail = answer.as_ref().err().and_then(redis::RedisError::detail);
     detail.is_some_and(|detail| detail.contains(TOO_OLD))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folded;
+
+    #[test]
+    fn constants_stand_where_they_are_named() {
+        let code = "local A <const> = 1\nlocal B <const> = 'b'\nc[A], AA = B, {A}\nreturn A";
+        assert_eq!(folded(code), "c[1], AA = 'b', {1}\nreturn 1\n");
+    }
 }

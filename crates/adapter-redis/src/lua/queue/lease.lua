@@ -35,6 +35,7 @@ if count == 0 then
     elseif waited then
         call('ZREM', tag .. ':waits', worker)
     end
+    if waits_for == '' then return { now, 0, false } end
     local next_at = token_at and call('EXISTS', tag .. ':order') == 1 and token_at
     for _, set in ipairs({ ':leased', ':due' }) do
         local at = tonumber(call('ZRANGE', tag .. set, 0, 0, 'WITHSCORES')[2])
@@ -56,7 +57,9 @@ for i = 1, count do
     local id = ids[i]
     local c = loaded[id]
     if c then
-        unfile(id, c)
+        file(':order', places[i], false)
+        file(':waiting', id, false)
+        if c[DEADLINE] then file(':due', id, false) end
         c[STAGE], c[ATTEMPTS], c[UNTIL], c[WORKER] = LEASED, c[ATTEMPTS] + 1, now + visibility, worker
         c[LEASE] = c[ATTEMPTS] .. ':' .. string.sub(secrets, i * 16 - 15, i * 16)
         c[SETTLED], c[VERSION], c[MODIFIED] = 'o', c[VERSION] + 1, now

@@ -2,19 +2,48 @@
 -- packed text a command, in one hash, so that a list of commands is one HMGET and one HSET; filing is collected and
 -- written once. The steps are those of rules::CommandCore; the tests hold the two against each other.
 local call = redis.call
-local VERSION, MODIFIED, STAGE, SEQUENCE, PRIORITY, GROUP, MAX_ATTEMPTS, BASE = 1, 2, 3, 4, 5, 6, 7, 8
-local CAP, JITTER, RESULT_TTL, ENQUEUED, DEADLINE, ATTEMPTS, READY_AT, UNTIL = 9, 10, 11, 12, 13, 14, 15, 16
-local WORKER, LEASE, SETTLED, CANCEL, ERROR, ENDED, DELETED = 17, 18, 19, 20, 21, 22, 23
+-- The places of a command's fields.
+local VERSION <const> = 1
+local MODIFIED <const> = 2
+local STAGE <const> = 3
+local SEQUENCE <const> = 4
+local PRIORITY <const> = 5
+local GROUP <const> = 6
+local MAX_ATTEMPTS <const> = 7
+local BASE <const> = 8
+local CAP <const> = 9
+local JITTER <const> = 10
+local RESULT_TTL <const> = 11
+local ENQUEUED <const> = 12
+local DEADLINE <const> = 13
+local ATTEMPTS <const> = 14
+local READY_AT <const> = 15
+local UNTIL <const> = 16
+local WORKER <const> = 17
+local LEASE <const> = 18
+local SETTLED <const> = 19
+local CANCEL <const> = 20
+local ERROR <const> = 21
+local ENDED <const> = 22
+local DELETED <const> = 23
 -- rules::Stage. READY also stands for "queued" where a command leaves for it.
-local READY, PARKED, BLOCKED, LEASED, COMPLETED, DEAD, CANCELLED, PURGED = 0, 1, 2, 3, 4, 5, 6, 7
-local RAN_OUT = 'the lease ran out before the attempt was finished'
-local LATE = 'the deadline passed before the command was finished'
+local READY <const> = 0
+local PARKED <const> = 1
+local BLOCKED <const> = 2
+local LEASED <const> = 3
+local COMPLETED <const> = 4
+local DEAD <const> = 5
+local CANCELLED <const> = 6
+local PURGED <const> = 7
+local RAN_OUT <const> = 'the lease ran out before the attempt was finished'
+local LATE <const> = 'the deadline passed before the command was finished'
 -- What unpack takes at once is bounded by the stack; even, so that pairs stay together.
-local PART = 4000
+local PART <const> = 4000
 
 local function in_parts(command, set, args)
-    for i = 1, #args, PART do
-        call(command, tag .. set, unpack(args, i, math.min(i + PART - 1, #args)))
+    local count = #args
+    for i = 1, count, PART do
+        call(command, tag .. set, unpack(args, i, math.min(i + PART - 1, count)))
     end
 end
 
