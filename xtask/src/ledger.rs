@@ -71,7 +71,11 @@ impl Ledger {
 
     /// Notes that the suites of `adapter` were not run, and why.
     pub(crate) fn not_run(&mut self, adapter: &str, reason: &str) {
-        self.not_run.push((adapter.to_owned(), reason.to_owned()));
+        let entry = (adapter.to_owned(), reason.to_owned());
+        // Once, however many packages have tests of it.
+        if !self.not_run.contains(&entry) {
+            self.not_run.push(entry);
+        }
     }
 
     /// All cases together.

@@ -36,7 +36,7 @@ struct Need {
     tests: &'static str,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         package: "adapter-pg",
         adapter: "pg",
@@ -54,6 +54,12 @@ const NEEDS: [Need; 6] = [
         adapter: "pg-pgbouncer",
         service: Service::PgBouncer,
         tests: "(package(adapter-pg) & binary(pgbouncer))",
+    },
+    Need {
+        package: "hexmem",
+        adapter: "pg",
+        service: Service::Postgres,
+        tests: "(package(hexmem) & binary(rag_postgres))",
     },
     Need {
         package: "adapter-redis",
@@ -78,7 +84,7 @@ const NEEDS: [Need; 6] = [
 impl Need {
     /// Whether nothing of the package can run without it.
     fn is_whole(&self) -> bool {
-        !matches!(self.service, Service::PgVector | Service::PgBouncer)
+        self.package != "hexmem" && !matches!(self.service, Service::PgVector | Service::PgBouncer)
     }
 }
 
