@@ -41,7 +41,7 @@ const NEEDS: [Need; 7] = [
         package: "adapter-pg",
         adapter: "pg",
         service: Service::Postgres,
-        tests: "package(adapter-pg)",
+        tests: "package(adapter-pg) | (package(hexmem) & binary(postgres))",
     },
     Need {
         package: "adapter-pg",
@@ -349,8 +349,16 @@ mod tests {
         let args = ["-E", "test(a)", "-p", "x", "--filterset=test(b)"].map(String::from);
         assert_eq!(with_exclusions(&args, &[]), args);
         let all = with_exclusions(&args, &[&NEEDS[0]]);
-        let expected = ["-E", "(test(a) | test(b)) & not (package(adapter-pg))", "-p", "x"];
+        let expected = [
+            "-E",
+            "(test(a) | test(b)) & not (package(adapter-pg) | (package(hexmem) & binary(postgres)))",
+            "-p",
+            "x",
+        ];
         assert_eq!(all, expected);
-        assert_eq!(with_exclusions(&[], &[&NEEDS[0]]), ["-E", "not (package(adapter-pg))"]);
+        assert_eq!(
+            with_exclusions(&[], &[&NEEDS[0]]),
+            ["-E", "not (package(adapter-pg) | (package(hexmem) & binary(postgres)))"]
+        );
     }
 }

@@ -15,8 +15,6 @@
 //! - Waiting: `let mut ear = postgres.hear(topic);` and `ear.heard()` beside a pause; told by `hexmem.notify(topic)`.
 //! - A key of idempotence: `hexmem.replay_begin`, then `replay_end` or `replay_forget`.
 
-#![allow(dead_code, reason = "what the ports that follow call")]
-
 mod cache;
 mod config;
 mod connect;

@@ -177,6 +177,8 @@ impl Stores {
             Backend::Memory => Ok(self.memory.graph.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.graphs())),
+            #[cfg(feature = "pg")]
+            Backend::Postgres => Ok(Arc::new(self.postgres().await?.graphs())),
             #[cfg(feature = "json")]
             Backend::Json => {
                 let open = async || {
@@ -196,6 +198,8 @@ impl Stores {
             Backend::Memory => Ok(self.memory.sessions.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.sessions())),
+            #[cfg(feature = "pg")]
+            Backend::Postgres => Ok(Arc::new(self.postgres().await?.sessions())),
             other => Err(missing("sessions", other)),
         }
     }
@@ -206,6 +210,8 @@ impl Stores {
             Backend::Memory => Ok(self.memory.cache.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.cache())),
+            #[cfg(feature = "pg")]
+            Backend::Postgres => Ok(Arc::new(self.postgres().await?.cache())),
             other => Err(missing("cache", other)),
         }
     }
@@ -216,6 +222,8 @@ impl Stores {
             Backend::Memory => Ok(self.memory.queue.clone()),
             #[cfg(feature = "sqlite")]
             Backend::Sqlite => Ok(Arc::new(self.database().await?.queue())),
+            #[cfg(feature = "pg")]
+            Backend::Postgres => Ok(Arc::new(self.postgres().await?.queue())),
             other => Err(missing("queue", other)),
         }
     }

@@ -1,12 +1,14 @@
 //! Records of keys and values.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use hexmem_ports::{
     BucketId, Cursor, Error, KV_PAGE_BYTES, KvRecord, KvState, Limit, Page, Record, RecordKind,
     Records, Restored, Result, Tenant, from_hex, to_hex,
 };
 
-use super::{PgKeyValue, column, name, number};
+use super::{PgKeyValue, STATEMENT_BYTES, column, name, number};
 use crate::Tx;
 use crate::value::{At, Hash};
 
@@ -82,29 +84,70 @@ impl Records for PgKeyValue {
     }
 }
 
+/// In statements of at most [`STATEMENT_BYTES`] of values. A key that comes again begins the next one.
 async fn restore(tx: &mut Tx, entries: Vec<KvRecord>) -> Result<Vec<Restored>> {
-    let mut order: Vec<(usize, KvRecord)> = entries.into_iter().enumerate().collect();
-    // Two who restore the same do not wait for each other in a circle.
-    order.sort_by(|(_, a), (_, b)| (&a.bucket, &a.key).cmp(&(&b.bucket, &b.key)));
-    let mut restored = vec![Restored::Kept; order.len()];
-    for (place, entry) in order {
-        let changed = tx
-            .query(include_str!("../sql/key_value/restore.sql"))
-            .bind(Hash(entry.bucket.digest()))
-            .bind(entry.bucket.tenant.as_str())
-            .bind(entry.bucket.name.as_str())
-            .bind(entry.key.as_str())
-            .bind(column(entry.state.version))
-            .bind(At(entry.state.modified_at))
-            .bind(entry.state.expires_at.map(At))
-            .bind(entry.state.deleted_at.map(At))
-            .bind(entry.state.free_at().map(At))
-            .bind(entry.value)
-            .execute()
-            .await?;
-        if let Some(slot) = restored.get_mut(place).filter(|_| changed > 0) {
+    let mut restored = vec![Restored::Kept; entries.len()];
+    let (mut batch, mut bytes) = (BTreeMap::new(), 0);
+    for (place, entry) in entries.into_iter().enumerate() {
+        let address = (Hash(entry.bucket.digest()), entry.key.as_str().to_owned());
+        let size = entry.value.as_ref().map_or(0, Vec::len);
+        if batch.contains_key(&address) || (bytes > 0 && bytes + size > STATEMENT_BYTES) {
+            write(tx, std::mem::take(&mut batch), &mut restored).await?;
+            bytes = 0;
+        }
+        bytes += size;
+        batch.insert(address, (place, entry));
+    }
+    write(tx, batch, &mut restored).await?;
+    Ok(restored)
+}
+
+type Batch = BTreeMap<(Hash, String), (usize, KvRecord)>;
+
+async fn write(tx: &mut Tx, batch: Batch, restored: &mut [Restored]) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let (mut digests, mut tenants, mut names, mut keys) = (vec![], vec![], vec![], vec![]);
+    let (mut versions, mut modified, mut expires) = (vec![], vec![], vec![]);
+    let (mut deleted, mut free, mut values) = (vec![], vec![], vec![]);
+    let mut places = BTreeMap::new();
+    for ((digest, key), (place, entry)) in batch {
+        tenants.push(entry.bucket.tenant.as_str().to_owned());
+        names.push(entry.bucket.name.as_str().to_owned());
+        versions.push(column(entry.state.version));
+        modified.push(At(entry.state.modified_at));
+        expires.push(entry.state.expires_at.map(At));
+        deleted.push(entry.state.deleted_at.map(At));
+        free.push(entry.state.free_at().map(At));
+        values.push(entry.value);
+        digests.push(digest);
+        keys.push(key.clone());
+        places.insert((digest, key), place);
+    }
+    tx.query(include_str!("../sql/key_value/buckets.sql"))
+        .bind(&digests)
+        .bind(tenants)
+        .bind(names)
+        .execute()
+        .await?;
+    let written: Vec<(Hash, String)> = tx
+        .query(include_str!("../sql/key_value/restore.sql"))
+        .bind(digests)
+        .bind(keys)
+        .bind(versions)
+        .bind(modified)
+        .bind(expires)
+        .bind(deleted)
+        .bind(free)
+        .bind(values)
+        .fetch_all()
+        .await?;
+    for address in written {
+        let place = places.get(&address).and_then(|place| restored.get_mut(*place));
+        if let Some(slot) = place {
             *slot = Restored::Written;
         }
     }
-    Ok(restored)
+    Ok(())
 }
