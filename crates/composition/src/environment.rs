@@ -13,10 +13,17 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("VECTOR_BACKEND", "backend", &["rag"]),
     ("DATABASE_URL", "url", &["pg"]),
     ("POSTGRES_DSN", "url", &["pg"]),
+    ("REDIS_URL", "url", &["redis"]),
+    ("REDIS_HOST", "host", &["redis"]),
+    ("REDIS_PORT", "port", &["redis"]),
+    ("REDIS_DB", "database", &["redis"]),
 ];
 
+/// Switches the cache to Redis where it is true; every other name of the cache's backend wins.
+const USE_REDIS_CACHE: &str = "USE_REDIS_CACHE";
+
 /// Settings whose values are text, whatever they look like.
-const TEXTS: [&str; 13] = [
+const TEXTS: [&str; 20] = [
     "data",
     "path",
     "url",
@@ -30,6 +37,13 @@ const TEXTS: [&str; 13] = [
     "api_key",
     "query_prefix",
     "passage_prefix",
+    "host",
+    "username",
+    "password",
+    "master",
+    "sentinel_username",
+    "sentinel_password",
+    "prefix",
 ];
 
 /// One variable as a figment provider.
@@ -77,7 +91,19 @@ pub(crate) fn variables(environment: &[(String, String)]) -> Vec<Variable> {
         let path = rest.split("__").map(str::to_lowercase).collect();
         Some(Variable { name: name.clone(), path, value: value.clone() })
     });
-    seeds.chain(own).collect()
+    switch(environment).into_iter().chain(seeds).chain(own).collect()
+}
+
+/// The cache's backend by [`USE_REDIS_CACHE`]. A word that is neither yes nor no is left to be refused by name.
+fn switch(environment: &[(String, String)]) -> Option<Variable> {
+    let (name, word) = environment.iter().find(|(name, _)| name == USE_REDIS_CACHE)?;
+    let value = match word.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => "redis",
+        "false" | "0" | "no" | "off" | "" => return None,
+        _ => word,
+    };
+    let path = vec!["cache".to_owned(), "backend".to_owned()];
+    Some(Variable { name: name.clone(), path, value: value.to_owned() })
 }
 
 /// The seeds' word for a backend in ours, and their URL without the name of a Python driver

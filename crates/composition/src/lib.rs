@@ -19,11 +19,13 @@
 mod embed;
 mod environment;
 mod pg;
+mod redis;
 mod settings;
 mod stores;
 
 pub use embed::*;
 pub use pg::*;
+pub use redis::*;
 pub use settings::*;
 pub use stores::*;
 

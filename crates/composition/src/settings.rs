@@ -9,7 +9,7 @@ use hexmem_ports::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::variables;
-use crate::{EmbedSettings, PgSettings, RerankSettings};
+use crate::{EmbedSettings, PgSettings, RedisSettings, RerankSettings};
 
 /// Where a domain keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,8 @@ pub struct Settings {
     pub embed: EmbedSettings,
     /// Who gives a second opinion on what a search found.
     pub rerank: RerankSettings,
+    /// The Redis server or Cluster.
+    pub redis: RedisSettings,
 }
 
 impl Default for Settings {
@@ -140,6 +142,7 @@ impl Default for Settings {
             pg: PgSettings::default(),
             embed: EmbedSettings::default(),
             rerank: RerankSettings::default(),
+            redis: RedisSettings::default(),
         }
     }
 }
@@ -300,6 +303,18 @@ mod tests {
         let settings =
             load("", &[("DATABASE_URL", "postgres://x"), ("REDIS_URL", "redis://x")]).unwrap();
         assert_eq!(settings.graph.backend, Backend::Sqlite);
+        assert_eq!(settings.cache.backend, Backend::Sqlite);
+    }
+
+    #[test]
+    fn the_cache_goes_to_redis_where_it_is_said_and_nothing_else_is() {
+        let cache = |environment: &[(&str, &str)]| load("", environment).map(|s| s.cache.backend);
+        assert_eq!(cache(&[("USE_REDIS_CACHE", "True")]).unwrap(), Backend::Redis);
+        assert_eq!(cache(&[("USE_REDIS_CACHE", "false")]).unwrap(), Backend::Sqlite);
+        let both = [("CACHE_BACKEND", "memory"), ("USE_REDIS_CACHE", "true")];
+        assert_eq!(cache(&both).unwrap(), Backend::Memory);
+        let error = cache(&[("USE_REDIS_CACHE", "maybe")]).unwrap_err().to_string();
+        assert!(error.contains("USE_REDIS_CACHE"), "{error}");
     }
 
     #[test]
@@ -323,6 +338,12 @@ mod tests {
         let shown = serde_json::to_string(&settings).unwrap() + &format!("{settings:?}");
         assert!(!shown.contains("hush"), "{shown}");
         assert!(shown.contains("postgres://me@host:5433/db"), "{shown}");
+        let nodes = "redis://me:hush@a:1,rediss://:hush@b:2/0?password=hush";
+        let given = [("HEXMEM__REDIS__PASSWORD", "hush"), ("REDIS_URL", nodes)];
+        let settings = load("", &given).unwrap();
+        let shown = serde_json::to_string(&settings).unwrap() + &format!("{settings:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(shown.contains("redis://me@a:1/,rediss://@b:2/0"), "{shown}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Stores {
     #[cfg(feature = "pg")]
     postgres: OnceCell<hexmem_adapter_pg::Postgres>,
     embedder: OnceCell<Option<Arc<dyn Embedder>>>,
+    #[cfg(feature = "redis")]
+    redis: OnceCell<hexmem_adapter_redis::Redis>,
 }
 
 /// The in-process stores. Cheap while empty, so they are simply there: two calls must see the same data.
@@ -79,6 +81,8 @@ impl Stores {
             #[cfg(feature = "pg")]
             postgres: OnceCell::new(),
             embedder: OnceCell::new(),
+            #[cfg(feature = "redis")]
+            redis: OnceCell::new(),
         }
     }
 
@@ -117,6 +121,11 @@ impl Stores {
 
     pub(crate) fn embedder_cell(&self) -> &OnceCell<Option<Arc<dyn Embedder>>> {
         &self.embedder
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis_cell(&self) -> &OnceCell<hexmem_adapter_redis::Redis> {
+        &self.redis
     }
 
     /// Closes what was opened. Without it nothing is lost, and the next one to open the SQLite file folds its log
@@ -167,6 +176,8 @@ impl Stores {
             Backend::Sqlite => Ok(Arc::new(self.database().await?.key_value())),
             #[cfg(feature = "pg")]
             Backend::Postgres => Ok(Arc::new(self.postgres().await?.key_value())),
+            #[cfg(feature = "redis")]
+            Backend::Redis => Ok(Arc::new(self.redis().await?.key_value())),
             other => Err(missing("key_value", other)),
         }
     }
@@ -200,6 +211,8 @@ impl Stores {
             Backend::Sqlite => Ok(Arc::new(self.database().await?.sessions())),
             #[cfg(feature = "pg")]
             Backend::Postgres => Ok(Arc::new(self.postgres().await?.sessions())),
+            #[cfg(feature = "redis")]
+            Backend::Redis => Ok(Arc::new(self.redis().await?.sessions())),
             other => Err(missing("sessions", other)),
         }
     }
@@ -212,6 +225,8 @@ impl Stores {
             Backend::Sqlite => Ok(Arc::new(self.database().await?.cache())),
             #[cfg(feature = "pg")]
             Backend::Postgres => Ok(Arc::new(self.postgres().await?.cache())),
+            #[cfg(feature = "redis")]
+            Backend::Redis => Ok(Arc::new(self.redis().await?.cache())),
             other => Err(missing("cache", other)),
         }
     }
@@ -224,6 +239,8 @@ impl Stores {
             Backend::Sqlite => Ok(Arc::new(self.database().await?.queue())),
             #[cfg(feature = "pg")]
             Backend::Postgres => Ok(Arc::new(self.postgres().await?.queue())),
+            #[cfg(feature = "redis")]
+            Backend::Redis => Ok(Arc::new(self.redis().await?.queue())),
             other => Err(missing("queue", other)),
         }
     }

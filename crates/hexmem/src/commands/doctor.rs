@@ -39,6 +39,10 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
     if uses(settings, Backend::Postgres) {
         checks.push(timed("postgres", postgres(context, &mut seen)).await);
     }
+    let mut seen_redis = None;
+    if uses(settings, Backend::Redis) {
+        checks.push(timed("redis", super::doctor_redis::check(context, &mut seen_redis)).await);
+    }
     let name = Name::new("doctor")?;
     let tenant = context.tenant.clone();
     let one = Limit::new(1)?;
@@ -98,6 +102,9 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
     if let (Some(fields), Some(seen)) = (document.as_object_mut(), &seen) {
         fields.insert("postgres".to_owned(), json!(seen));
     }
+    if let (Some(fields), Some(seen)) = (document.as_object_mut(), &seen_redis) {
+        fields.insert("redis".to_owned(), json!(seen));
+    }
     context.emit(&document, || {
         let mut text = format!("data folder: {}\n", settings.data.display());
         for check in &checks {
@@ -108,6 +115,7 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
             ));
         }
         text.push_str(&seen.as_ref().map(look).unwrap_or_default());
+        text.push_str(&seen_redis.as_ref().map(super::doctor_redis::look).unwrap_or_default());
         text
     })?;
     Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
