@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use hexmem_ports::{Clock, Error, Result};
-use redis::{Pipeline, RedisError, Value};
+use hexmem_ports::{Clock, Error, Result, Timestamp};
+use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::cache::Copies;
 use crate::error::{self, Access};
@@ -148,6 +148,30 @@ impl Redis {
         let answer = self.try_send(&call).await?;
         let answers = answer.map_err(|refused| error::map(operation, Access::Reads, refused))?;
         Reply::new(operation, answers).list()
+    }
+
+    /// The present and the answers of reads, in one round trip. The present is read first: what changes an entry after that
+    /// is read with it, so an answer is what it was at some instant of the call.
+    pub(crate) async fn read_with_time(
+        &self,
+        operation: &'static str,
+        reads: &[Cmd],
+    ) -> Result<(Timestamp, Fields)> {
+        let given = self.clock().map(|clock| clock.now());
+        let mut pipeline = Pipeline::with_capacity(reads.len() + 1);
+        pipeline.cmd("TIME");
+        for read in reads {
+            pipeline.add_command(read.clone());
+        }
+        let mut answers = self.read_all(operation, pipeline).await?;
+        let mut time = answers.item()?.list()?;
+        let (seconds, micros) = (time.item()?.int()?, time.item()?.int()?);
+        let now = seconds.checked_mul(1_000_000).and_then(|whole| whole.checked_add(micros));
+        let server = now.and_then(Timestamp::from_micros);
+        let now = given.or(server).ok_or_else(|| {
+            Error::corrupt(operation, "the server's clock lies beyond the calendar")
+        })?;
+        Ok((now, answers))
     }
 
     /// The same, with the server's refusal as it is; a timeout is the outer error.

@@ -116,6 +116,11 @@ impl Fields {
         Ok(self.item()?.some())
     }
 
+    /// Whether the next item is nil, or there is none.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.items.as_slice().first().is_none_or(|item| *item == Value::Nil)
+    }
+
     /// How many items are left.
     pub(crate) fn left(&self) -> usize {
         self.items.len()

@@ -11,6 +11,8 @@ use hexmem_ports::{
     check_bytes, check_kv_batch, kv_cursor, kv_op, kv_position, rules,
 };
 
+use redis::Cmd;
+
 use crate::Redis;
 use crate::directory::{Directory, SHARDS};
 use crate::keys::Tag;
@@ -32,6 +34,8 @@ static REMAINING: Script = Script::reads(&[include_str!("../lua/key_value/remain
 static SCAN: Script = Script::reads(&[include_str!("../lua/key_value/scan.lua")]);
 static SWEEP: Script = Script::writes(&[ENTRY, include_str!("../lua/key_value/sweep.lua")]);
 
+/// Up to how many keys are read by plain commands, which cost the server less than a script does.
+const PLAIN_READS: usize = 16;
 /// The most bytes of values that one script is given.
 const CALL_BYTES: usize = 16 * 1024 * 1024;
 
@@ -129,6 +133,34 @@ impl RedisKeyValue {
         Ok(written)
     }
 
+    /// The live entries of a few keys: plain reads in one round trip.
+    async fn read(
+        &self,
+        operation: &'static str,
+        tag: &Tag,
+        keys: &[Name],
+    ) -> Result<Vec<Option<KvEntry>>> {
+        let read = |key: &Name| {
+            let mut read = Cmd::new();
+            read.arg("HMGET").arg(tag.key(&format!(":e:{key}"))).arg(&["v", "n", "x", "d"]);
+            read
+        };
+        let reads: Vec<Cmd> = keys.iter().map(read).collect();
+        let (now, rows) = self.0.read_with_time(operation, &reads).await?;
+        let live = |row: Reply| {
+            let mut row = row.list()?;
+            let (value, version) = (row.optional()?, row.optional()?);
+            let ends = row.optional()?.map(Reply::time).transpose()?;
+            let dead = row.optional()?.is_some() || ends.is_some_and(|end| end <= now);
+            let (Some(value), Some(version), false) = (value, version, dead) else {
+                return Ok(None);
+            };
+            let remaining = ends.map(|end| end.since(now));
+            Ok(Some(KvEntry { value: value.bytes()?, version: version.uint()?, remaining }))
+        };
+        rows.map(live).collect()
+    }
+
     /// How many live entries were removed, and the version that was not the expected one.
     async fn remove(
         &self,
@@ -159,6 +191,9 @@ impl KeyValueStore for RedisKeyValue {
             return Ok(Vec::new());
         }
         let tag = self.0.bucket(bucket);
+        if keys.len() <= PLAIN_READS {
+            return self.read(OPERATION, &tag, keys).await;
+        }
         let found = self.0.script(&GET_MANY, &tag).list(keys).run(OPERATION).await?.list()?;
         found.map(|row| row.some().map(|row| entry(&mut row.list()?)).transpose()).collect()
     }

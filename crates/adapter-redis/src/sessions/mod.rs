@@ -1,15 +1,18 @@
 //! Sessions.
 
+mod addresses;
 mod buckets;
 mod hints;
 mod records;
 mod row;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use hexmem_ports::{
     Capabilities, Capability, Count, Created, Cursor, Effect, Error, ErrorKind, Limit, Name,
     NewSession, OpId, Page, Result, Rotate, Session, SessionId, SessionStore, Spent, Tenant,
-    TokenKey, Touch, UserScope, WhenFull, check_effects, check_json,
+    TokenKey, Touch, UserScope, WhenFull, check_effects, check_json, rules,
 };
 use serde_json::Value;
 
@@ -18,6 +21,7 @@ use crate::key_value::bound;
 use crate::keys::Tag;
 use crate::reply::{Fields, Reply};
 use crate::script::Script;
+use addresses::{Addresses, Seen};
 use hints::Listing;
 
 const SESSION: &str = include_str!("../lua/sessions/session.lua");
@@ -41,12 +45,12 @@ const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Sessions in Redis. A user's sessions, their tokens, index, cap and effects lie under one tag.
 #[derive(Debug, Clone)]
-pub struct RedisSessions(Redis);
+pub struct RedisSessions(Redis, Arc<Addresses>);
 
 impl Redis {
     /// The sessions under this prefix.
     pub fn sessions(&self) -> RedisSessions {
-        RedisSessions(self.clone())
+        RedisSessions(self.clone(), Arc::default())
     }
 }
 
@@ -183,13 +187,32 @@ impl SessionStore for RedisSessions {
 
     async fn find(&self, token: &TokenKey) -> Result<Option<Session>> {
         const OPERATION: &str = "sessions.find";
+        if let Some(address) = self.1.address(token)
+            && let Seen::Told(session, _) = self.find_at(token, &address).await?
+        {
+            return Ok(session);
+        }
         let tag = self.tag(token.bucket);
         let found = self.0.script(&FIND, &tag).arg(token.hash.to_hex()).run(OPERATION).await?;
-        found.some().map(|row| row::session(OPERATION, row)).transpose()
+        let session = found.some().map(|row| row::session(OPERATION, row)).transpose()?;
+        if let Some(session) = &session {
+            self.1.learn(token, row::address(&session.owner, session.id));
+        }
+        Ok(session)
     }
 
     async fn touch(&self, token: &TokenKey, touch: Touch) -> Result<Option<Session>> {
         const OPERATION: &str = "sessions.touch";
+        // Most touches come within the span of the last one, and read only.
+        if touch.coalesce.is_some()
+            && let Some(address) = self.1.address(token)
+            && let Seen::Told(session, now) = self.find_at(token, &address).await?
+        {
+            let Some(session) = session else { return Ok(None) };
+            if rules::seen(session.last_seen_at, now, touch.coalesce).is_none() {
+                return Ok(Some(session));
+            }
+        }
         let tag = self.tag(token.bucket);
         let found = self
             .0

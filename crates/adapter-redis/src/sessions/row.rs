@@ -2,7 +2,7 @@
 
 use hexmem_ports::{
     Cursor, Digest, Error, Name, OpId, Result, Session, SessionId, SessionOrigin, StoredSession,
-    StoredToken, Tenant, Ttl, UserScope, from_hex, to_hex,
+    StoredToken, Tenant, Timestamp, Ttl, UserScope, from_hex, to_hex,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -75,9 +75,26 @@ fn corrupt(operation: &'static str) -> Error {
     Error::corrupt(operation, "a session is not what hexmem writes; restore it from a copy")
 }
 
+/// The fields that [`session`] reads, and when the session was revoked.
+pub(super) const FIELDS: [&str; 12] = ["b", "d", "c", "s", "e", "a", "t", "v", "p", "u", "h", "x"];
+
+/// The session of [`FIELDS`], where it is there and lives at `now`.
+pub(super) fn live(operation: &'static str, row: Reply, now: Timestamp) -> Result<Option<Session>> {
+    let mut row = row.list()?;
+    if row.is_nothing() {
+        return Ok(None);
+    }
+    let session = read(operation, &mut row)?;
+    let revoked = row.optional()?.is_some();
+    Ok((!revoked && session.is_live(now)).then_some(session))
+}
+
 /// The session of the fields that `shown` gives.
 pub(super) fn session(operation: &'static str, row: Reply) -> Result<Session> {
-    let mut row = row.list()?;
+    read(operation, &mut row.list()?)
+}
+
+fn read(operation: &'static str, row: &mut Fields) -> Result<Session> {
     let fixed = row.item()?.bytes()?;
     let fixed: Fixed =
         serde_json::from_slice(&fixed).map_err(|error| corrupt(operation).caused_by(error))?;
