@@ -20,11 +20,11 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Addresses(Mutex<HashMap<Digest, String>>);
 
 /// What plain reads say.
-pub(super) enum Seen {
-    /// The live session of the token, or that it has none, at this instant.
-    Told(Option<Session>, Timestamp),
-    /// Nothing: the script must look.
-    Untold,
+pub(super) struct Told {
+    /// The live session of the token, where it has one.
+    pub session: Option<Session>,
+    /// At this instant.
+    pub at: Timestamp,
 }
 
 impl Addresses {
@@ -43,8 +43,8 @@ impl Addresses {
 
 impl RedisSessions {
     /// Reads the session at `address`, then the token: what is valid after the session was read was valid when it was, for
-    /// a token that ended never opens again.
-    pub(super) async fn find_at(&self, token: &TokenKey, address: &str) -> Result<Seen> {
+    /// a token that ended never opens again. `None`: they say nothing, the script must look.
+    pub(super) async fn find_at(&self, token: &TokenKey, address: &str) -> Result<Option<Told>> {
         const OPERATION: &str = "sessions.find";
         let tag = self.tag(token.bucket);
         let mut session = Cmd::new();
@@ -53,11 +53,11 @@ impl RedisSessions {
         opens.arg("GET").arg(tag.key(&format!(":t:{}", token.hash)));
         let (now, mut answers) = self.0.read_with_time(OPERATION, &[session, opens]).await?;
         let session = row::live(OPERATION, answers.item()?, now)?;
-        let Some(opens) = answers.item()?.some() else { return Ok(Seen::Untold) };
+        let Some(opens) = answers.item()?.some() else { return Ok(None) };
         let opens = opens.text()?;
         let mut words = opens.split(' ');
         if words.next() != Some(address) {
-            return Ok(Seen::Untold);
+            return Ok(None);
         }
         let valid = match words.next() {
             Some("-") => true,
@@ -65,8 +65,8 @@ impl RedisSessions {
                 let ends = redis::Value::BulkString(ends.as_bytes().to_vec());
                 Reply::new(OPERATION, ends).time()? > now
             }
-            None => return Ok(Seen::Untold),
+            None => return Ok(None),
         };
-        Ok(Seen::Told(session.filter(|_| valid), now))
+        Ok(Some(Told { session: session.filter(|_| valid), at: now }))
     }
 }

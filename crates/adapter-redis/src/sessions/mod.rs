@@ -21,7 +21,7 @@ use crate::key_value::bound;
 use crate::keys::Tag;
 use crate::reply::{Fields, Reply};
 use crate::script::Script;
-use addresses::{Addresses, Seen};
+use addresses::Addresses;
 use hints::Listing;
 
 const SESSION: &str = include_str!("../lua/sessions/session.lua");
@@ -188,9 +188,9 @@ impl SessionStore for RedisSessions {
     async fn find(&self, token: &TokenKey) -> Result<Option<Session>> {
         const OPERATION: &str = "sessions.find";
         if let Some(address) = self.1.address(token)
-            && let Seen::Told(session, _) = self.find_at(token, &address).await?
+            && let Some(told) = self.find_at(token, &address).await?
         {
-            return Ok(session);
+            return Ok(told.session);
         }
         let tag = self.tag(token.bucket);
         let found = self.0.script(&FIND, &tag).arg(token.hash.to_hex()).run(OPERATION).await?;
@@ -206,10 +206,10 @@ impl SessionStore for RedisSessions {
         // Most touches come within the span of the last one, and read only.
         if touch.coalesce.is_some()
             && let Some(address) = self.1.address(token)
-            && let Seen::Told(session, now) = self.find_at(token, &address).await?
+            && let Some(told) = self.find_at(token, &address).await?
         {
-            let Some(session) = session else { return Ok(None) };
-            if rules::seen(session.last_seen_at, now, touch.coalesce).is_none() {
+            let Some(session) = told.session else { return Ok(None) };
+            if rules::seen(session.last_seen_at, told.at, touch.coalesce).is_none() {
                 return Ok(Some(session));
             }
         }
