@@ -66,8 +66,8 @@ pub struct RedisConfig {
     /// Send small packets at once (TCP_NODELAY).
     pub tcp_nodelay: bool,
     /// How many replicas must have a write before it is acknowledged, 0 to 100: `WAIT` behind each write. Fewer of them within
-    /// `wait_timeout_ms` is `Unavailable` with an unknown outcome. Each write then takes as long as the replicas, and
-    /// so does every other call behind it on the connection.
+    /// `wait_timeout_ms` is `Unavailable` with an unknown outcome. Each write then takes as long as the
+    /// replicas, on a connection of the pool, so that nothing waits behind it.
     pub wait_replicas: u8,
     /// How long a write waits for its replicas, in milliseconds: 1 to less than `response_timeout_ms`.
     pub wait_timeout_ms: u32,
@@ -79,7 +79,7 @@ pub struct RedisConfig {
     /// How old such a copy may get, in milliseconds, 1 to 60,000: for at most that long after its invalidation an answer may be
     /// served from a copy, whatever becomes of the connection.
     pub cache_copies_max_age_ms: u32,
-    /// Connections for blocking waits, 1 to 1,024, opened when first needed.
+    /// Connections for writes that wait for replicas, 1 to 1,024, opened when first needed.
     pub pool_size: u32,
 }
 

@@ -20,7 +20,7 @@ use crate::{RedisConfig, RedisMode};
 /// A Redis, Valkey or Redis Cluster. Clones share its connections.
 ///
 /// Ordinary commands and scripts of all tasks go through one multiplexed connection (in a Cluster, one to each master);
-/// blocking waits have a pool. Dropping the last clone closes them.
+/// writes that wait for replicas have a pool. Dropping the last clone closes them.
 #[derive(Clone)]
 pub struct Redis {
     inner: Arc<Inner>,
@@ -110,18 +110,12 @@ impl Redis {
         self.inner.config.mode == RedisMode::Cluster
     }
 
-    #[allow(dead_code, reason = "the waits of the queue stand on it")]
     pub(crate) fn copies(&self) -> Option<&Copies> {
         self.inner.copies.as_ref()
     }
 
     pub(crate) fn link(&self) -> &Link {
         &self.inner.link
-    }
-
-    #[allow(dead_code, reason = "the waits of the queue stand on it")]
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.inner.pool
     }
 
     pub(crate) fn bells(&self) -> &Bells {
@@ -182,11 +176,9 @@ impl Redis {
         let config = &self.inner.config;
         let patience = config.connect_timeout() + config.response_timeout();
         let deadline = Instant::now() + config.response_timeout();
-        tokio::time::timeout(
-            patience,
-            self.inner.link.send(call, self.inner.wait.as_ref(), deadline),
-        )
-        .await
-        .map_err(|_| error::timed_out(call.operation, call.access, patience.as_millis()))
+        let wait = self.inner.wait.as_ref().map(|wait| (wait, &self.inner.pool));
+        tokio::time::timeout(patience, self.inner.link.send(call, wait, deadline))
+            .await
+            .map_err(|_| error::timed_out(call.operation, call.access, patience.as_millis()))
     }
 }

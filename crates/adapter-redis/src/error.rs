@@ -4,6 +4,7 @@
 
 use crate::directory::TOO_OLD;
 use crate::exchange;
+use crate::pool::NO_CONNECTION;
 use hexmem_ports::{Error, ErrorKind, Retry};
 use redis::{ErrorKind as Driver, RedisError, ServerErrorKind as Server};
 
@@ -74,6 +75,10 @@ fn describe(error: &RedisError) -> (ErrorKind, bool, Retry, &'static str) {
     use ErrorKind::{Denied, Internal, Invalid, Timeout, Unavailable};
     let soon = Retry::Soon;
     let never = Retry::Never;
+    if names(error, NO_CONNECTION) {
+        let way = "every connection of the pool is in use; raise pool_size";
+        return (Unavailable, false, soon, way);
+    }
     if names(error, "OOM") {
         let way = "Redis is at its maxmemory; free memory, raise the limit, or sweep";
         return (Unavailable, false, soon, way);

@@ -15,7 +15,6 @@ mod key_value;
 mod keys;
 mod link;
 mod outbox;
-#[allow(dead_code, reason = "the waits of the queue stand on it")]
 mod pool;
 mod queue;
 mod reply;

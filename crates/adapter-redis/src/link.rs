@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{self, Access};
 use crate::exchange::{Sent, Wait};
+use crate::pool::Pool;
 use crate::{RedisConfig, RedisMode, target};
 
 const OPERATION: &str = "redis.connect";
@@ -86,7 +87,7 @@ impl Link {
     pub(crate) async fn send<C: Sent>(
         &self,
         call: &Call<C>,
-        wait: Option<&Wait>,
+        wait: Option<(&Wait, &Pool)>,
         deadline: Instant,
     ) -> Result<Value, RedisError> {
         let mut pause = FIRST_PAUSE;
@@ -118,14 +119,23 @@ impl Link {
     async fn once<C: Sent>(
         &self,
         call: &Call<C>,
-        wait: Option<&Wait>,
+        wait: Option<(&Wait, &Pool)>,
     ) -> Result<Value, RedisError> {
         let wait = wait.filter(|_| call.access == Access::Writes);
+        let apart = async |(wait, pool): (&Wait, &Pool)| {
+            pool.take(self).await?.exchange(&call.command, wait).await
+        };
         match self {
-            Self::Cluster(connection) => call.command.exchange(&mut connection.clone(), wait).await,
+            Self::Cluster(connection) => match wait {
+                Some(wait) => apart(wait).await,
+                None => call.command.exchange(&mut connection.clone(), None).await,
+            },
             Self::Direct(direct) => {
                 let mut current = direct.current();
-                let answer = call.command.exchange(&mut current.manager, wait).await;
+                let answer = match wait {
+                    Some(wait) => apart(wait).await,
+                    None => call.command.exchange(&mut current.manager, None).await,
+                };
                 if let Err(error) = &answer {
                     let gone = direct.sentinel.is_some() && error.is_io_error();
                     if error::is_replica(error) || gone {

@@ -1,18 +1,22 @@
-//! Connections for blocking commands, which would hold up everybody else on the shared one.
+//! Connections for what blocks, which would hold up everybody else on the shared one: `WAIT` behind writes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Runtime, Timeouts};
+use deadpool_redis::{Connection, Manager, PoolError, Runtime, Timeouts};
 use hexmem_ports::{Error, ErrorKind, Result};
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Cmd, Value};
+use redis::{AsyncConnectionConfig, RedisError, RedisResult, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{self, Access};
-use crate::link::{Link, checked};
-use crate::{Redis, RedisConfig, RedisMode, target};
+use crate::exchange::{Sent, Wait};
+use crate::link::Link;
+use crate::{RedisConfig, RedisMode, target};
+
+/// The code of a call that no connection was free for.
+pub(crate) const NO_CONNECTION: &str = "NOCONNECTION";
 
 /// The connections of one handle.
 pub(crate) enum Pool {
@@ -30,6 +34,7 @@ pub(crate) struct DirectPool {
 /// Of a Cluster. The driver's own pool for Clusters takes neither timeouts nor certificates.
 pub(crate) struct ClusterPool {
     client: redis::cluster::ClusterClient,
+    connect_timeout: Duration,
     free: Semaphore,
     idle: Mutex<Vec<ClusterConnection>>,
 }
@@ -39,15 +44,21 @@ impl Pool {
         let size = usize::try_from(config.pool_size).unwrap_or(usize::MAX);
         if config.mode == RedisMode::Cluster {
             let client = target::cluster(config)?;
-            let pool =
-                ClusterPool { client, free: Semaphore::new(size), idle: Mutex::new(Vec::new()) };
+            let pool = ClusterPool {
+                client,
+                connect_timeout: config.connect_timeout(),
+                free: Semaphore::new(size),
+                idle: Mutex::new(Vec::new()),
+            };
             return Ok(Self::Cluster(Box::new(pool)));
         }
         let connect_timeout = config.connect_timeout();
         let Some((generation, info)) = link.server() else {
             return Err(Error::new(ErrorKind::Internal, "redis.connect", "no server is known"));
         };
-        let current = Mutex::new((generation, direct(info, size, connect_timeout)?));
+        let current = direct(info, size, connect_timeout)
+            .map_err(|error| error::map("redis.connect", Access::Reads, error))?;
+        let current = Mutex::new((generation, current));
         Ok(Self::Direct(Box::new(DirectPool { size, connect_timeout, current })))
     }
 }
@@ -56,14 +67,12 @@ fn direct(
     info: redis::ConnectionInfo,
     size: usize,
     connect_timeout: Duration,
-) -> Result<deadpool_redis::Pool> {
-    const OPERATION: &str = "redis.connect";
+) -> RedisResult<deadpool_redis::Pool> {
     // Without a response timeout: each blocking command brings its own.
     let settings = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(connect_timeout))
         .set_response_timeout(None);
-    let manager = Manager::new_with_config(info, settings)
-        .map_err(|error| error::map(OPERATION, Access::Reads, error))?;
+    let manager = Manager::new_with_config(info, settings)?;
     let waits = Timeouts {
         wait: Some(connect_timeout),
         create: Some(connect_timeout),
@@ -74,9 +83,7 @@ fn direct(
         .timeouts(waits)
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| {
-            Error::new(ErrorKind::Internal, OPERATION, "the pool cannot be made").caused_by(error)
-        })
+        .map_err(|_| RedisError::from((redis::ErrorKind::Client, "the pool cannot be made")))
 }
 
 /// A connection of one's own. A wait that is cancelled closes it: its answer may still come, and must not reach the next
@@ -117,101 +124,77 @@ impl Drop for Blocking<'_> {
 }
 
 impl Blocking<'_> {
-    /// Sends a command that may block for `wait`, and gives its answer. Cancellation-safe for commands that only look.
-    pub(crate) async fn run(
+    /// Sends a command and what blocks behind it. The caller limits the time; where it runs out, the connection is closed.
+    pub(crate) async fn exchange<C: Sent>(
         &mut self,
-        operation: &'static str,
-        command: &Cmd,
-        wait: Duration,
-        patience: Duration,
-    ) -> Result<Value> {
+        command: &C,
+        wait: &Wait,
+    ) -> RedisResult<Value> {
         self.busy = true;
-        let limit = wait + patience;
-        let send = async {
-            match &mut self.lane {
-                Lane::Direct(Some(connection)) => connection.req_packed_command(command).await,
-                Lane::Cluster { connection: Some(connection), .. } => {
-                    connection.req_packed_command(command).await
-                }
-                _ => Err(redis::RedisError::from((
-                    redis::ErrorKind::Client,
-                    "the connection is closed",
-                ))),
+        let answer = match &mut self.lane {
+            Lane::Direct(Some(connection)) => command.exchange(&mut **connection, Some(wait)).await,
+            Lane::Cluster { connection: Some(connection), .. } => {
+                command.exchange(connection, Some(wait)).await
             }
+            _ => Err(RedisError::from((redis::ErrorKind::Client, "the connection is closed"))),
         };
-        let answer = tokio::time::timeout(limit, send)
-            .await
-            .map(checked)
-            .map_err(|_| error::timed_out(operation, Access::Writes, limit.as_millis()))?;
         // After a broken connection it stays busy, and is closed.
         if answer.as_ref().err().is_none_or(|error| !error.is_io_error()) {
             self.busy = false;
         }
-        answer.map_err(|refused| error::map(operation, Access::Writes, refused))
+        answer
     }
 }
 
-impl Redis {
-    /// A connection of one's own from the pool, waiting for a free one for at most the connect timeout.
-    pub(crate) async fn blocking(&self, operation: &'static str) -> Result<Blocking<'_>> {
-        match self.pool() {
-            Pool::Direct(pool) => {
-                let current = self.direct_pool(pool)?;
-                let connection =
-                    current.get().await.map_err(|error| pool_error(operation, error))?;
+impl Pool {
+    /// A connection of one's own, waiting for a free one for at most the connect timeout.
+    pub(crate) async fn take(&self, link: &Link) -> RedisResult<Blocking<'_>> {
+        match self {
+            Self::Direct(pool) => {
+                let connection = pool.current(link)?.get().await.map_err(pool_error)?;
                 Ok(Blocking { lane: Lane::Direct(Some(connection)), busy: false })
             }
-            Pool::Cluster(pool) => {
-                let patience = self.config().connect_timeout();
+            Self::Cluster(pool) => {
                 let take = async {
-                    let permit = pool.free.acquire().await.map_err(|error| {
-                        Error::new(ErrorKind::Internal, operation, "the pool is closed")
-                            .caused_by(error)
-                    })?;
+                    let permit = pool.free.acquire().await.map_err(|_| exhausted())?;
                     let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let connection = match idle {
                         Some(connection) => connection,
-                        None => pool
-                            .client
-                            .get_async_connection()
-                            .await
-                            .map_err(|error| error::map(operation, Access::Reads, error))?,
+                        None => pool.client.get_async_connection().await?,
                     };
-                    Ok((permit, connection))
+                    RedisResult::Ok((permit, connection))
                 };
-                let (permit, connection) = tokio::time::timeout(patience, take)
+                let (permit, connection) = tokio::time::timeout(pool.connect_timeout, take)
                     .await
-                    .map_err(|_| exhausted(operation))??;
+                    .map_err(|_| exhausted())??;
                 let lane = Lane::Cluster { pool, connection: Some(connection), _permit: permit };
                 Ok(Blocking { lane, busy: false })
             }
         }
     }
+}
 
+impl DirectPool {
     /// The pool of the server that is in use now.
-    fn direct_pool(&self, pool: &DirectPool) -> Result<deadpool_redis::Pool> {
-        let mut current = pool.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((generation, info)) = self.link().server()
+    fn current(&self, link: &Link) -> RedisResult<deadpool_redis::Pool> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((generation, info)) = link.server()
             && generation != current.0
         {
-            *current = (generation, direct(info, pool.size, pool.connect_timeout)?);
+            *current = (generation, direct(info, self.size, self.connect_timeout)?);
         }
         Ok(current.1.clone())
     }
 }
 
-fn exhausted(operation: &'static str) -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        operation,
-        "every connection for blocking waits is in use; raise pool_size",
-    )
+fn exhausted() -> RedisError {
+    let detail = "every connection of the pool is in use; raise pool_size";
+    redis::make_extension_error(NO_CONNECTION.to_owned(), Some(detail.to_owned()))
 }
 
-fn pool_error(operation: &'static str, error: deadpool_redis::PoolError) -> Error {
+fn pool_error(error: PoolError) -> RedisError {
     match error {
-        deadpool_redis::PoolError::Backend(error) => error::map(operation, Access::Reads, error),
-        deadpool_redis::PoolError::Timeout(_) => exhausted(operation),
-        other => Error::new(ErrorKind::Internal, operation, "the pool failed").caused_by(other),
+        PoolError::Backend(error) => error,
+        _ => exhausted(),
     }
 }

@@ -184,6 +184,68 @@ async fn a_loose_hint_heals(servers: Servers) {
     assert_eq!(list().await.items[0].id, again.id);
 }
 
+/// A process that has found a session remembers where it lies, and sees its end like any other.
+async fn a_remembered_token_ends_like_any_other(servers: Servers) {
+    let space = Space::new(servers);
+    let (one, other) = two(&space).await;
+    let remembered = async || {
+        let request = new(&owner(&Uuid::new_v4().to_string()));
+        one.create(request.clone(), vec![]).await.unwrap();
+        for _ in 0..2 {
+            let found = other.find(&request.token).await.unwrap().expect("it lives");
+            assert_eq!((found.id, found.version), (request.id, 1));
+        }
+        request
+    };
+    let coalesced = Touch { coalesce: Some(Ttl::secs(30).unwrap()), ..Touch::default() };
+    let gone = async |token: &TokenKey| {
+        assert_eq!(other.find(token).await.unwrap(), None);
+        assert_eq!(other.touch(token, coalesced.clone()).await.unwrap(), None);
+    };
+
+    let changed = remembered().await;
+    let op = hexmem_ports::OpId::random();
+    one.update(&changed.token, 1, json!("new"), op, vec![]).await.unwrap().unwrap();
+    let found = other.find(&changed.token).await.unwrap().unwrap();
+    assert_eq!((found.data, found.version), (json!("new"), 2));
+
+    let revoked = remembered().await;
+    assert!(one.revoke(&revoked.owner, revoked.id, vec![]).await.unwrap());
+    gone(&revoked.token).await;
+
+    let rotated = remembered().await;
+    let rotate =
+        |old, new, grace| Rotate { old, new, grace, auth_hash: None, ip: None, user_agent: None };
+    let (second, third) = (token(&rotated.owner), token(&rotated.owner));
+    let grace = Some(Ttl::secs(5).unwrap());
+    one.rotate(rotate(rotated.token, second, grace), vec![]).await.unwrap().unwrap();
+    assert!(other.find(&rotated.token).await.unwrap().is_some(), "in its grace");
+    assert!(other.find(&second).await.unwrap().is_some());
+    space.clock.advance(Duration::from_secs(5));
+    gone(&rotated.token).await;
+    one.rotate(rotate(second, third, None), vec![]).await.unwrap().unwrap();
+    gone(&second).await;
+    assert!(other.spent(&second).await.unwrap().is_some());
+
+    // Within the span nothing is written, after it the touch is.
+    let touched = remembered().await;
+    space.clock.advance(Duration::from_secs(29));
+    let before = other.touch(&touched.token, coalesced.clone()).await.unwrap().unwrap();
+    space.clock.advance(Duration::from_secs(1));
+    let after = other.touch(&touched.token, coalesced.clone()).await.unwrap().unwrap();
+    assert_eq!(after.last_seen_at.since(before.last_seen_at), Duration::from_secs(30));
+    space.clock.advance(Duration::from_secs(60));
+    gone(&touched.token).await;
+
+    // Swept, and another session under the same id and token.
+    space.clock.advance(Duration::from_secs(600));
+    while one.sweep(rows(100)).await.unwrap() > 0 {}
+    gone(&touched.token).await;
+    let again = NewSession { data: json!("again"), ..touched.clone() };
+    one.create(again, vec![]).await.unwrap();
+    assert_eq!(other.find(&touched.token).await.unwrap().unwrap().data, json!("again"));
+}
+
 /// All keys of a test.
 async fn keys(space: &Space) -> Vec<String> {
     let mut all = Vec::new();
@@ -229,5 +291,5 @@ macro_rules! on {
     };
 }
 
-on!(single, Single; a_revoke_wins, the_cap_holds, an_expired_session_leaves_no_trace, a_loose_hint_heals);
-on!(cluster, Cluster; a_revoke_wins, the_cap_holds, an_expired_session_leaves_no_trace, a_loose_hint_heals);
+on!(single, Single; a_revoke_wins, the_cap_holds, an_expired_session_leaves_no_trace, a_loose_hint_heals, a_remembered_token_ends_like_any_other);
+on!(cluster, Cluster; a_revoke_wins, the_cap_holds, an_expired_session_leaves_no_trace, a_loose_hint_heals, a_remembered_token_ends_like_any_other);

@@ -135,7 +135,7 @@ pub struct RedisSettings {
     pub wait_timeout_ms: Option<u32>,
     /// Cached answers of at least this many bytes are compressed; 0: never.
     pub cache_compress_from: Option<u32>,
-    /// Connections for blocking waits.
+    /// Connections for writes that wait for replicas.
     pub pool_size: Option<u32>,
 }
 
