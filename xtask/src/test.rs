@@ -65,7 +65,7 @@ const NEEDS: [Need; 7] = [
         package: "adapter-redis",
         adapter: "redis",
         service: Service::Redis,
-        tests: "(package(adapter-redis) - test(cluster))",
+        tests: "((package(adapter-redis) - test(cluster)) | (package(hexmem) & test(redis_server)))",
     },
     Need {
         package: "adapter-redis",

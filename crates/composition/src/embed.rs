@@ -1,33 +1,10 @@
 //! The settings of embedder and reranker, and what they describe.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-/// A secret that prints as dots.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
-    }
-}
+use crate::Secret;
 
 /// Who turns texts into vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -113,7 +90,8 @@ mod open {
     use hexmem_adapter_embed::{ApiKey, Endpoint, EndpointConfig, RerankConfig, RerankEndpoint};
     use hexmem_ports::{Clock, Embedder, Reranker, Result};
 
-    use super::{EmbedSettings, RerankSettings, Secret};
+    use super::{EmbedSettings, RerankSettings};
+    use crate::Secret;
 
     fn key(secret: Option<&Secret>) -> ApiKey {
         ApiKey::new(secret.map_or("", Secret::expose))

@@ -20,12 +20,14 @@ mod embed;
 mod environment;
 mod pg;
 mod redis;
+mod secret;
 mod settings;
 mod stores;
 
 pub use embed::*;
 pub use pg::*;
 pub use redis::*;
+pub use secret::Secret;
 pub use settings::*;
 pub use stores::*;
 

@@ -1,51 +1,10 @@
 //! The settings of Redis, and the handle that they describe.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::SecretUrl;
-
-/// A password: shown as stars.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The password.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A password of digits is read as a number; an error about it would show it.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Word {
-            Text(String),
-            Number(i64),
-        }
-        match Word::deserialize(deserializer) {
-            Ok(Word::Text(text)) => Ok(Self(text)),
-            Ok(Word::Number(number)) => Ok(Self(number.to_string())),
-            Err(_) => Err(serde::de::Error::custom("a password is a text")),
-        }
-    }
-}
+use crate::{Secret, SecretUrl};
 
 /// Addresses separated by commas: each printed and shown without its password.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -147,8 +106,8 @@ mod open {
     use hexmem_adapter_redis::{Redis, RedisConfig, RedisMode};
     use hexmem_ports::{Error, Result};
 
-    use super::{RedisKind, RedisSettings, Secret};
-    use crate::Stores;
+    use super::{RedisKind, RedisSettings};
+    use crate::{Secret, Stores};
 
     impl Stores {
         /// The Redis server or Cluster.

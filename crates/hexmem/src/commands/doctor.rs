@@ -41,7 +41,9 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
     }
     let mut seen_redis = None;
     if uses(settings, Backend::Redis) {
-        checks.push(timed("redis", super::doctor_redis::check(context, &mut seen_redis)).await);
+        checks.push(
+            timed("redis", Box::pin(super::doctor_redis::check(context, &mut seen_redis))).await,
+        );
     }
     let name = Name::new("doctor")?;
     let tenant = context.tenant.clone();
