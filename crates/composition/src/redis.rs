@@ -94,6 +94,10 @@ pub struct RedisSettings {
     pub wait_timeout_ms: Option<u32>,
     /// Cached answers of at least this many bytes are compressed; 0: never.
     pub cache_compress_from: Option<u32>,
+    /// How many keys of the cache are copied in this process; 0: none.
+    pub cache_copies: Option<u32>,
+    /// How old such a copy may get, in milliseconds.
+    pub cache_copies_max_age_ms: Option<u32>,
     /// Connections for writes that wait for replicas.
     pub pool_size: Option<u32>,
 }
@@ -174,6 +178,8 @@ mod open {
             set(self.reconnect_tries, &mut config.reconnect_tries);
             set(self.wait_timeout_ms, &mut config.wait_timeout_ms);
             set(self.cache_compress_from, &mut config.cache_compress_from);
+            set(self.cache_copies, &mut config.cache_copies);
+            set(self.cache_copies_max_age_ms, &mut config.cache_copies_max_age_ms);
             set(self.pool_size, &mut config.pool_size);
             config.wait_replicas = self.wait_replicas.unwrap_or(config.wait_replicas);
             config.tcp_nodelay = self.tcp_nodelay.unwrap_or(config.tcp_nodelay);
