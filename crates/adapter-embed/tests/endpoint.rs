@@ -330,7 +330,7 @@ mod suite {
         async fn rig() -> Rig<dyn Embedder> {
             let server = server(|_, body| good(body)).await;
             let store: Arc<dyn Embedder> = Arc::new(endpoint(config(&server)).0);
-            rig_of("endpoint", store, server)
+            rig_of("embed", store, server)
         }
 
         hexmem_conformance::embed_suite!(rig);
@@ -349,7 +349,7 @@ mod suite {
             .await;
             let config = RerankConfig { url: server.url.clone(), ..RerankConfig::default() };
             let store = RerankEndpoint::new(config, Arc::new(ManualClock::default())).unwrap();
-            rig_of("endpoint", Arc::new(store) as Arc<dyn Reranker>, server)
+            rig_of("embed", Arc::new(store) as Arc<dyn Reranker>, server)
         }
 
         hexmem_conformance::rerank_suite!(rig);

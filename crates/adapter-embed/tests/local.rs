@@ -165,7 +165,8 @@ async fn rig() -> Rig<dyn Embedder> {
     let (folder, model) = tiny();
     let clock = Arc::new(ManualClock::default());
     let time = manual_time(clock.clone(), move |span| clock.advance(span));
-    let rig: Rig<dyn Embedder> = Rig::new("local", Arc::new(model), Capabilities::default(), time);
+    let rig: Rig<dyn Embedder> =
+        Rig::new("embed-local", Arc::new(model), Capabilities::default(), time);
     Rig { guard: Some(Arc::new(folder)), ..rig }
 }
 

@@ -1,6 +1,7 @@
 //! The vectors suite on PostgreSQL with pgvector, and what only an index can get wrong.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod every;
 mod rig;
 
 use std::sync::Arc;
@@ -30,6 +31,13 @@ async fn rig() -> Rig<dyn VectorStore> {
 }
 
 hexmem_conformance::vectors_suite!(rig);
+
+#[tokio::test]
+async fn what_another_process_acknowledged_is_there() {
+    let database = rig::Database::migrated().await;
+    rig::run(&mut rig::connect(&database.url).await, "CREATE EXTENSION vector").await;
+    every::every_port("pg-pgvector", &database.url, &["vectors"]).await;
+}
 
 #[tokio::test]
 async fn declares_an_index() {
