@@ -165,8 +165,14 @@ impl Apart for Command {
 }
 
 fn obtain_all(state: &mut State, wanted: &[Service]) -> Vec<Had> {
-    let mut all = Vec::new();
+    let mut all: Vec<Had> = Vec::new();
     for &service in wanted {
+        // Several suites may need one server.
+        if let Some(url) = all.iter().find(|had| had.service == service).map(|had| had.url.clone())
+        {
+            all.push(Had { service, url });
+            continue;
+        }
         let name = service.name();
         let url = match service {
             Service::PgVector => on_postgres(&all),
