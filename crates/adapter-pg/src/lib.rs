@@ -7,7 +7,7 @@
 //!
 //! - One statement: `postgres.write("port.method", include_str!("sql/port/name.sql")).bind(a).fetch_one().await?`; also
 //!   `read` and `read_lagging` (a follower may answer), and `fetch_all`, `fetch_optional`, `execute`. Rows are tuples;
-//!   times are [`value::At`], digests [`value::Hash`], spans whole microseconds.
+//!   times are `value::At`, digests `value::Hash`, spans whole microseconds.
 //! - Several: `let mut tx = postgres.begin("port.method").await?;`, `tx.query(sql)...`, then `tx.finish(outcome).await`.
 //! - What must look after it has locked is a function in the migration: one round trip, and each statement in it sees
 //!   what was committed before that statement.
