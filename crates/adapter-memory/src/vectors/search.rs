@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::rules::{DenseQuery, SparseQuery, better_first, fuse};
+use hexmem_ports::rules::{DenseQuery, SparseQuery, better_first, fuse_found};
 use hexmem_ports::{
-    Filter, Found, Name, PointId, SparseVector, VectorQuery, VectorSearch, Weighting,
+    Filter, Found, Limit, Name, PointId, SparseVector, VectorQuery, VectorSearch, Weighting,
 };
 use serde_json::Value;
 
@@ -14,43 +14,34 @@ use super::state::{HeldPoint, Live};
 impl Live {
     /// The search, which fits the collection.
     pub(super) fn search(&self, search: &VectorSearch) -> Vec<Found> {
-        let enough = |score: f32| search.min_score.is_none_or(|least| score >= least);
-        let limit = search.limit.as_usize();
-        match &search.query {
+        let mut found = match &search.query {
             VectorQuery::Fused { parts, k, candidates } => {
-                let lists: Vec<_> = parts
-                    .iter()
-                    .map(|part| {
-                        let mut list = self.ranked(part, &search.filter);
-                        list.truncate(candidates.as_usize());
-                        list
-                    })
-                    .collect();
-                let fused = fuse(&lists, *k).into_iter().filter(|found| enough(found.score));
-                fused
-                    .take(limit)
-                    .map(|found| Found {
-                        id: found.id,
-                        score: found.score,
-                        parts: found.parts,
-                        payload: self.payload(found.id),
-                    })
-                    .collect()
+                let part = |part| self.best(part, &search.filter, None, *candidates);
+                let lists = parts.iter().map(part).collect();
+                fuse_found(lists, *k, search.min_score, search.limit)
             }
-            query => {
-                let ranked = self.ranked(query, &search.filter).into_iter();
-                ranked
-                    .filter(|(_, score)| enough(*score))
-                    .take(limit)
-                    .map(|(id, score)| Found {
-                        id,
-                        score,
-                        parts: Vec::new(),
-                        payload: self.payload(id),
-                    })
-                    .collect()
-            }
+            query => self.best(query, &search.filter, search.min_score, search.limit),
+        };
+        for found in &mut found {
+            found.payload = self.payload(found.id);
         }
+        found
+    }
+
+    /// The best that a single query finds, without payloads.
+    fn best(
+        &self,
+        query: &VectorQuery,
+        filter: &Filter,
+        least: Option<f32>,
+        limit: Limit,
+    ) -> Vec<Found> {
+        let ranked = self.ranked(query, filter).into_iter();
+        ranked
+            .filter(|(_, score)| least.is_none_or(|least| *score >= least))
+            .take(limit.as_usize())
+            .map(|(id, score)| Found { id, score, parts: Vec::new(), payload: Value::Null })
+            .collect()
     }
 
     fn payload(&self, id: PointId) -> Value {

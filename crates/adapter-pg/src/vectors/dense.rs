@@ -4,12 +4,12 @@
 //! only says which points are worth it.
 
 use hexmem_ports::rules::{DenseQuery, better_first};
-use hexmem_ports::{Accuracy, Name, Result, VectorQuery, VectorSearch};
+use hexmem_ports::{Accuracy, Found, Name, Result, VectorQuery, VectorSearch};
 
 use super::batch::indexable;
 use super::collection::Collection;
 use super::read;
-use super::search::{Hit, Miss, Searcher};
+use super::search::{Miss, Searcher};
 use super::turn::Turn;
 use super::{corrupt, index, pack};
 
@@ -114,7 +114,7 @@ impl Searcher<'_, '_> {
         values: &[f32],
         least: Option<f32>,
         depth: usize,
-    ) -> Result<Option<Vec<Hit>>, Miss> {
+    ) -> Result<Option<Vec<Found>>, Miss> {
         let spec = self.there.spec.dense.get(vector);
         let Some((spec, (channel, dimension))) = spec.zip(self.there.layout.dense(vector)) else {
             return Ok(None);
@@ -154,9 +154,10 @@ impl Searcher<'_, '_> {
                     let best = found.into_iter().map(|(score, point)| (score, point.ord));
                     return self.best(best.collect(), depth).await.map(Some);
                 }
-                let hit = |(score, point): (f32, read::Light)| Hit {
+                let hit = |(score, point): (f32, read::Light)| Found {
                     id: point.id,
                     score,
+                    parts: Vec::new(),
                     payload: point.payload,
                 };
                 return Ok(Some(found.into_iter().map(hit).collect()));

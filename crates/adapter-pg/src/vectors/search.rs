@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::rules::{SparseQuery, better_first, check_search, fuse, narrow, no_collection};
+use hexmem_ports::rules::{
+    SparseQuery, best_in_front, better_first, check_search, fuse_found, narrow, no_collection,
+};
 use hexmem_ports::{
     Accuracy, CollectionId, Error, Filter, Found, Name, PointId, Result, SparseVector, VectorQuery,
     VectorSearch,
@@ -23,13 +25,6 @@ const OP: &str = "vectors.search";
 /// How often a search begins anew because points that it found were replaced before they were read. After that it
 /// runs in one snapshot, which costs two round trips more.
 const TRIES: u32 = 3;
-
-/// A point found in one list.
-pub(super) struct Hit {
-    pub(super) id: PointId,
-    pub(super) score: f32,
-    pub(super) payload: Value,
-}
 
 /// Why a search has no answer.
 pub(super) enum Miss {
@@ -138,36 +133,14 @@ impl<'a, 't> Searcher<'a, 't> {
     }
 
     async fn answer(&mut self, search: &VectorSearch) -> Result<Vec<Found>, Miss> {
-        let limit = search.limit.as_usize();
         let VectorQuery::Fused { parts, k, candidates } = &search.query else {
-            let hits = self.list(&search.query, search.min_score, limit).await?;
-            let found = hits.into_iter();
-            return Ok(found
-                .map(|hit| Found {
-                    id: hit.id,
-                    score: hit.score,
-                    parts: Vec::new(),
-                    payload: hit.payload,
-                })
-                .collect());
+            return self.list(&search.query, search.min_score, search.limit.as_usize()).await;
         };
-        let (mut lists, mut payloads) = (Vec::with_capacity(parts.len()), HashMap::new());
+        let mut lists = Vec::with_capacity(parts.len());
         for part in parts {
-            let hits = self.list(part, None, candidates.as_usize()).await?;
-            lists.push(hits.iter().map(|hit| (hit.id, hit.score)).collect());
-            payloads.extend(hits.into_iter().map(|hit| (hit.id, hit.payload)));
+            lists.push(self.list(part, None, candidates.as_usize()).await?);
         }
-        let fused = fuse(&lists, *k).into_iter();
-        let enough = fused.filter(|f| search.min_score.is_none_or(|least| f.score >= least));
-        Ok(enough
-            .take(limit)
-            .map(|fused| Found {
-                id: fused.id,
-                score: fused.score,
-                parts: fused.parts,
-                payload: payloads.remove(&fused.id).unwrap_or_default(),
-            })
-            .collect())
+        Ok(fuse_found(lists, *k, search.min_score, search.limit))
     }
 
     /// The best of one list that pass the filter.
@@ -176,7 +149,7 @@ impl<'a, 't> Searcher<'a, 't> {
         query: &VectorQuery,
         least: Option<f32>,
         depth: usize,
-    ) -> Result<Vec<Hit>, Miss> {
+    ) -> Result<Vec<Found>, Miss> {
         let mut scores = match query {
             VectorQuery::Dense { vector, values } => {
                 if let Some(hits) = self.near(vector, values, least, depth).await? {
@@ -237,12 +210,12 @@ impl<'a, 't> Searcher<'a, 't> {
         &mut self,
         mut scores: Vec<(f32, u32)>,
         depth: usize,
-    ) -> Result<Vec<Hit>, Miss> {
+    ) -> Result<Vec<Found>, Miss> {
         let names = read::fields_of(self.filter, None);
         let (mut hits, mut want): (Vec<(f32, PointId, u32, Value)>, _) = (Vec::new(), depth);
         let mut whole = true;
         while hits.len() < depth && !scores.is_empty() {
-            let end = cut(&mut scores, want);
+            let end = best_in_front(&mut scores, want);
             let rest = scores.split_off(end);
             let by_ord: HashMap<u32, f32> =
                 scores.iter().map(|(score, ord)| (*ord, *score)).collect();
@@ -281,7 +254,8 @@ impl<'a, 't> Searcher<'a, 't> {
                 hit.3 = payloads.remove(&hit.2).unwrap_or_default();
             }
         }
-        Ok(hits.into_iter().map(|(score, id, _, payload)| Hit { id, score, payload }).collect())
+        let found = |(score, id, _, payload)| Found { id, score, parts: Vec::new(), payload };
+        Ok(hits.into_iter().map(found).collect())
     }
 
     /// The points at `ords` that are there, in no order.
@@ -295,39 +269,5 @@ impl<'a, 't> Searcher<'a, 't> {
             .await?;
         let read = |(ord, id, payload): (i32, Uuid, String)| read::heavy(OP, ord, id, &payload);
         rows.into_iter().map(read).collect()
-    }
-}
-
-/// Puts the best `want` in front, with all that equal the last of them, and says how many they are.
-fn cut(scores: &mut [(f32, u32)], want: usize) -> usize {
-    if want >= scores.len() {
-        return scores.len();
-    }
-    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0);
-    let (_, edge, _) = scores.select_nth_unstable_by(want - 1, order);
-    let edge = *edge;
-    let mut end = want;
-    for at in want..scores.len() {
-        if order(&scores[at], &edge).is_eq() {
-            scores.swap(at, end);
-            end += 1;
-        }
-    }
-    end
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn equal_scores_stay_together() {
-        let mut scores: Vec<(f32, u32)> =
-            [1.0, 3.0, 2.0, 2.0, 5.0, 2.0, 0.0].into_iter().zip(0..).collect();
-        for (want, expected) in [(1, 1), (2, 2), (3, 5), (4, 5), (5, 5), (6, 6), (7, 7), (9, 7)] {
-            assert_eq!(cut(&mut scores, want), expected, "{want}");
-            let least = scores[..expected].iter().map(|s| s.0).fold(f32::INFINITY, f32::min);
-            assert!(scores[expected..].iter().all(|s| s.0 < least));
-        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::rules::{DenseQuery, SparseQuery, better_first, fuse, narrow};
-use hexmem_ports::{Filter, Found, Name, PointId, Result, SparseVector, VectorQuery, VectorSearch};
-use serde_json::Value;
+use hexmem_ports::rules::{
+    DenseQuery, SparseQuery, best_in_front, better_first, fuse_found, narrow,
+};
+use hexmem_ports::{Filter, Found, Name, Result, SparseVector, VectorQuery, VectorSearch};
 
 use super::collection::Collection;
 use super::live::{Live, POINTS};
@@ -14,13 +15,6 @@ use super::{Turn, corrupt, dense, postings};
 
 /// Blocks of dense vectors in one statement: a few megabytes.
 const SCAN: u32 = 32;
-
-/// A point found in one list.
-struct Hit {
-    id: PointId,
-    score: f32,
-    payload: Value,
-}
 
 /// One search in one snapshot.
 struct Searcher<'a, T> {
@@ -41,36 +35,14 @@ pub(super) async fn search<T: Turn>(
     let within = read::candidates(turn, collection, &search.filter).await?;
     let filter = &search.filter;
     let mut searcher = Searcher { turn, collection, filter, live, within };
-    let limit = search.limit.as_usize();
     let VectorQuery::Fused { parts, k, candidates } = &search.query else {
-        let hits = searcher.list(&search.query, search.min_score, limit).await?;
-        let found = hits.into_iter();
-        return Ok(found
-            .map(|hit| Found {
-                id: hit.id,
-                score: hit.score,
-                parts: Vec::new(),
-                payload: hit.payload,
-            })
-            .collect());
+        return searcher.list(&search.query, search.min_score, search.limit.as_usize()).await;
     };
-    let (mut lists, mut payloads) = (Vec::with_capacity(parts.len()), HashMap::new());
+    let mut lists = Vec::with_capacity(parts.len());
     for part in parts {
-        let hits = searcher.list(part, None, candidates.as_usize()).await?;
-        lists.push(hits.iter().map(|hit| (hit.id, hit.score)).collect());
-        payloads.extend(hits.into_iter().map(|hit| (hit.id, hit.payload)));
+        lists.push(searcher.list(part, None, candidates.as_usize()).await?);
     }
-    let fused = fuse(&lists, *k).into_iter();
-    let enough = fused.filter(|f| search.min_score.is_none_or(|least| f.score >= least));
-    Ok(enough
-        .take(limit)
-        .map(|fused| Found {
-            id: fused.id,
-            score: fused.score,
-            parts: fused.parts,
-            payload: payloads.remove(&fused.id).unwrap_or_default(),
-        })
-        .collect())
+    Ok(fuse_found(lists, *k, search.min_score, search.limit))
 }
 
 impl<T: Turn> Searcher<'_, T> {
@@ -80,7 +52,7 @@ impl<T: Turn> Searcher<'_, T> {
         query: &VectorQuery,
         least: Option<f32>,
         depth: usize,
-    ) -> Result<Vec<Hit>> {
+    ) -> Result<Vec<Found>> {
         let mut scores = match query {
             VectorQuery::Dense { vector, values } => self.dense(vector, values).await?,
             VectorQuery::Sparse { vector, values } => self.sparse(vector, values).await?,
@@ -162,10 +134,10 @@ impl<T: Turn> Searcher<'_, T> {
     }
 
     /// The best `depth` that pass the filter: points are read from the top down, only until enough have passed.
-    async fn best(&mut self, mut scores: Vec<(f32, u32)>, depth: usize) -> Result<Vec<Hit>> {
+    async fn best(&mut self, mut scores: Vec<(f32, u32)>, depth: usize) -> Result<Vec<Found>> {
         let (mut hits, mut want) = (Vec::new(), depth);
         while hits.len() < depth && !scores.is_empty() {
-            let end = cut(&mut scores, want);
+            let end = best_in_front(&mut scores, want);
             let rest = scores.split_off(end);
             let by_ord: HashMap<u32, f32> =
                 scores.iter().map(|(score, ord)| (*ord, *score)).collect();
@@ -173,9 +145,10 @@ impl<T: Turn> Searcher<'_, T> {
             let points = read::by_ords(self.turn, self.collection, ords).await?;
             let passing = points.into_iter().filter(|point| self.filter.matches(&point.payload));
             let start = hits.len();
-            hits.extend(passing.map(|point| Hit {
+            hits.extend(passing.map(|point| Found {
                 id: point.id,
                 score: by_ord.get(&point.ord).copied().unwrap_or_default(),
+                parts: Vec::new(),
                 payload: point.payload,
             }));
             hits[start..].sort_by(|a, b| better_first((a.score, a.id), (b.score, b.id)));
@@ -184,39 +157,5 @@ impl<T: Turn> Searcher<'_, T> {
         }
         hits.truncate(depth);
         Ok(hits)
-    }
-}
-
-/// Puts the best `want` in front, with all that equal the last of them, and says how many they are.
-fn cut(scores: &mut [(f32, u32)], want: usize) -> usize {
-    if want >= scores.len() {
-        return scores.len();
-    }
-    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0);
-    let (_, edge, _) = scores.select_nth_unstable_by(want - 1, order);
-    let edge = *edge;
-    let mut end = want;
-    for at in want..scores.len() {
-        if order(&scores[at], &edge).is_eq() {
-            scores.swap(at, end);
-            end += 1;
-        }
-    }
-    end
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn equal_scores_stay_together() {
-        let mut scores: Vec<(f32, u32)> =
-            [1.0, 3.0, 2.0, 2.0, 5.0, 2.0, 0.0].into_iter().zip(0..).collect();
-        for (want, expected) in [(1, 1), (2, 2), (3, 5), (4, 5), (5, 5), (6, 6), (7, 7), (9, 7)] {
-            assert_eq!(cut(&mut scores, want), expected, "{want}");
-            let least = scores[..expected].iter().map(|s| s.0).fold(f32::INFINITY, f32::min);
-            assert!(scores[expected..].iter().all(|s| s.0 < least));
-        }
     }
 }

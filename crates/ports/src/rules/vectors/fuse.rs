@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::{better_first, narrow};
-use crate::PointId;
+use crate::{Found, Limit, PointId};
 
 /// A point of a fused list.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +39,36 @@ pub fn fuse(lists: &[Vec<(PointId, f32)>], k: u32) -> Vec<Fused> {
     fused
 }
 
+/// What a fused search answers: the best `limit` of the fused `lists`, each as a search of that part alone gives it,
+/// whose fused score is at least `min_score`. A payload is taken from the last list that has the point.
+pub fn fuse_found(
+    lists: Vec<Vec<Found>>,
+    k: u32,
+    min_score: Option<f32>,
+    limit: Limit,
+) -> Vec<Found> {
+    let ranked: Vec<Vec<(PointId, f32)>> = lists
+        .iter()
+        .map(|list| list.iter().map(|found| (found.id, found.score)).collect())
+        .collect();
+    let mut payloads: HashMap<PointId, Value> =
+        lists.into_iter().flatten().map(|found| (found.id, found.payload)).collect();
+    fuse(&ranked, k)
+        .into_iter()
+        .filter(|fused| min_score.is_none_or(|least| fused.score >= least))
+        .take(limit.as_usize())
+        .map(|fused| Found {
+            id: fused.id,
+            score: fused.score,
+            parts: fused.parts,
+            payload: payloads.remove(&fused.id).unwrap_or_default(),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
@@ -52,5 +82,27 @@ mod tests {
         assert!((fused[0].score - (1.0 / 61.0 + 1.0 / 62.0)).abs() < 1e-7);
         assert_eq!(fused[0].parts, [Some(8.0), Some(0.5), None]);
         assert_eq!(fused[2].parts, [None, Some(0.4), None]);
+    }
+
+    #[test]
+    fn what_is_found_keeps_its_payload() {
+        let id = |n| PointId(Uuid::from_u128(n));
+        let one = |n, score| Found {
+            id: id(n),
+            score,
+            parts: vec![],
+            payload: json!({ "n": n.to_string() }),
+        };
+        let lists = || vec![vec![one(1, 9.0), one(2, 8.0)], vec![one(2, 0.5), one(3, 0.4)], vec![]];
+        let limit = |n| Limit::new(n).unwrap();
+        let all = fuse_found(lists(), 60, None, limit(10));
+        let told: Vec<_> = all.iter().map(|f| (f.id, f.payload["n"].as_str().unwrap())).collect();
+        assert_eq!(told, [(id(2), "2"), (id(1), "1"), (id(3), "3")]);
+        assert_eq!(all[0].parts, [Some(8.0), Some(0.5), None]);
+        assert_eq!(fuse_found(lists(), 60, None, limit(2)), all[..2]);
+        // The score that decides is the fused one, and a score equal to the least is enough.
+        assert_eq!(fuse_found(lists(), 60, Some(all[1].score), limit(10)), all[..2]);
+        assert_eq!(fuse_found(lists(), 60, Some(0.4), limit(10)), []);
+        assert_eq!(fuse_found(vec![], 60, None, limit(10)), []);
     }
 }
