@@ -3,8 +3,8 @@
 use hexmem_ports::{Capabilities, Capability};
 
 use Capability::{
-    DenseVectors, Durable, Effects, ExactCounts, History, MultiProcess, NeighbourhoodInStore,
-    OrderedScan, Records, SparseVectors,
+    DenseIndex, DenseVectors, Durable, Effects, ExactCounts, History, MultiProcess,
+    NeighbourhoodInStore, OrderedScan, Records, SparseVectors,
 };
 
 /// The least that `adapter` declares for `port`. Unknown pairs have no minimum and are refused by
@@ -16,6 +16,7 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
             "json" | "sqlite" | "pg" => &[Records, Durable, MultiProcess],
             // What a crash can lose is in the hands of who runs the server.
             "redis" | "redis-cluster" => &[Records, MultiProcess],
+            "qdrant" => &[Durable, MultiProcess],
             _ => return None,
         };
         Some(base.iter().chain(more).copied().collect())
@@ -29,6 +30,9 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
         "cache" if adapter.starts_with("redis") => kept(&[]),
         "cache" => kept(&[ExactCounts]),
         "graph" => kept(&[Effects, History, NeighbourhoodInStore, ExactCounts]),
+        "vectors" if adapter == "qdrant" => {
+            kept(&[DenseVectors, SparseVectors, ExactCounts, DenseIndex])
+        }
         "vectors" => kept(&[DenseVectors, SparseVectors, ExactCounts]),
         _ => None,
     }
