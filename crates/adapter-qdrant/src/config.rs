@@ -289,10 +289,13 @@ impl QdrantConfig {
         if host.is_empty() || host.contains(['/', '?', '#']) || host.starts_with(':') {
             return wrong("is not a host and a port");
         }
-        if self.url.parse::<tonic::codegen::http::Uri>().is_err() {
-            return wrong("cannot be read");
+        let read = self.url.parse::<tonic::codegen::http::Uri>();
+        // After the brackets of an IPv6 address.
+        let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
+        match read {
+            Ok(uri) if has_port == uri.port_u16().is_some() => Ok(()),
+            _ => wrong("cannot be read"),
         }
-        Ok(())
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -337,6 +340,7 @@ mod tests {
         }
         let good = || QdrantConfig::new("https://cloud.example:6334/");
         assert!(good().check().is_ok());
+        assert!(QdrantConfig::new("http://[::1]:6334").check().is_ok());
         let zero = QdrantConfig { pool_size: 0, ..good() };
         assert!(zero.check().unwrap_err().to_string().contains("pool_size"));
         let many = QdrantConfig { shard_number: Some(0), ..good() };

@@ -237,8 +237,9 @@ async fn add_indexes(
             wishes.push((point::terms_field(place), FieldType::Integer, params));
         }
     }
-    for (field, kind, params) in wishes {
-        let request = &CreateFieldIndexCollection {
+    // Together: each waits until Qdrant has built it.
+    let made = wishes.into_iter().map(|(field, kind, params)| {
+        let request = CreateFieldIndexCollection {
             collection_name: name.to_owned(),
             wait: Some(true),
             field_name: field,
@@ -247,14 +248,25 @@ async fn add_indexes(
             timeout: qdrant.server_timeout(),
             ..Default::default()
         };
-        let made = qdrant.write(operation, async |c| c.create_field_index(request.clone()).await);
-        match made.await {
-            // Dropped meanwhile: the next call tells.
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        add_index(qdrant, operation, request)
+    });
+    futures::stream::iter(made).buffer_unordered(TOGETHER).try_collect().await
+}
+
+async fn add_index(
+    qdrant: &Qdrant,
+    operation: &'static str,
+    request: CreateFieldIndexCollection,
+) -> Result<()> {
+    let made = qdrant.write(operation, |client| {
+        let request = request.clone();
+        async move { client.create_field_index(request).await }
+    });
+    match made.await {
+        // Dropped meanwhile: the next call tells.
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) async fn list(

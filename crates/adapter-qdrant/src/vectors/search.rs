@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::rules::{DenseQuery, SparseQuery, better_first, check_search, fuse, narrow};
+use hexmem_ports::rules::{
+    DenseQuery, SparseQuery, better_first, check_search, fuse_found, narrow,
+};
 use hexmem_ports::{
     Accuracy, Distance, Filter, Found, Name, PointId, Result, VectorQuery, VectorSearch, Weighting,
 };
@@ -27,55 +29,39 @@ const OP: &str = "vectors.search";
 /// Points beyond those wanted that are asked for, so that near scores at the cut can be told apart.
 const MARGIN: usize = 16;
 
-/// A point found in one list.
-struct Hit {
-    id: PointId,
-    score: f32,
-    payload: Value,
-}
-
 pub(super) async fn search(
     qdrant: &Qdrant,
     there: &There,
     search: &VectorSearch,
 ) -> Result<Vec<Found>> {
     check_search(OP, &there.life.spec, search)?;
-    let limit = search.limit.as_usize();
     let plan = Plan::of(&search.filter);
     let lists = Lists { qdrant, there, plan, filter: &search.filter, accuracy: search.accuracy };
     let VectorQuery::Fused { parts, k, candidates } = &search.query else {
-        let hits = lists.list(&search.query, limit, search.min_score, Payloads::Wanted).await?;
-        let found = |hit: Hit| Found {
-            id: hit.id,
-            score: hit.score,
-            parts: Vec::new(),
-            payload: hit.payload,
-        };
-        return Ok(hits.into_iter().map(found).collect());
+        let depth = search.limit.as_usize();
+        return lists.list(&search.query, depth, search.min_score, Payloads::Wanted).await;
     };
     let depth = candidates.as_usize();
-    let all = parts.iter().map(|part| lists.list(part, depth, None, Payloads::Unwanted));
-    let all = futures::future::try_join_all(all).await?;
-    let ranked: Vec<Vec<(PointId, f32)>> =
-        all.iter().map(|list| list.iter().map(|hit| (hit.id, hit.score)).collect()).collect();
-    let enough = |score: f32| search.min_score.is_none_or(|least| score >= least);
-    let mut fused: Vec<_> =
-        fuse(&ranked, *k).into_iter().filter(|fused| enough(fused.score)).collect();
-    fused.truncate(limit);
-    let ids: Vec<PointId> = fused.iter().map(|fused| fused.id).collect();
+    let parts = parts.iter().map(|part| lists.list(part, depth, None, Payloads::Unwanted));
+    let parts = futures::future::try_join_all(parts).await?;
+    let mut found = fuse_found(parts, *k, search.min_score, search.limit);
+    let ids: Vec<PointId> = found.iter().map(|found| found.id).collect();
     let with_payload = read::fields(point::PAYLOAD_FIELDS);
     let nothing = read::vectors(Vec::new());
-    let found = read::by_id(qdrant, OP, there, &ids, &with_payload, &nothing).await?;
-    let mut payloads = HashMap::with_capacity(found.len());
-    for (id, mut one) in found {
+    let read = read::by_id(qdrant, OP, there, &ids, &with_payload, &nothing).await?;
+    let mut payloads = HashMap::with_capacity(read.len());
+    for (id, mut one) in read {
         payloads.insert(id, point::payload_of(OP, &mut one.payload)?);
     }
     // One that was removed since it was ranked is left out.
-    let found = fused.into_iter().filter_map(|fused| {
-        let payload = payloads.remove(&fused.id)?;
-        Some(Found { id: fused.id, score: fused.score, parts: fused.parts, payload })
+    found.retain_mut(|found| match payloads.remove(&found.id) {
+        Some(payload) => {
+            found.payload = payload;
+            true
+        }
+        None => false,
     });
-    Ok(found.collect())
+    Ok(found)
 }
 
 /// Whether a list is to bring the payloads.
@@ -144,7 +130,7 @@ impl Lists<'_> {
         depth: usize,
         least: Option<f32>,
         payloads: Payloads,
-    ) -> Result<Vec<Hit>> {
+    ) -> Result<Vec<Found>> {
         let Some(list) = self.prepare(query).await? else { return Ok(Vec::new()) };
         let mut want = depth + if self.is_exact() { MARGIN } else { 1 };
         loop {
@@ -284,7 +270,7 @@ impl Lists<'_> {
         list: &List<'_>,
         mut found: ScoredPoint,
         payloads: Payloads,
-    ) -> Result<Option<Hit>> {
+    ) -> Result<Option<Found>> {
         let id = point::id_of(OP, found.id.take())?;
         let mut score = list.scorer.turned(found.score);
         if self.is_exact() {
@@ -307,14 +293,14 @@ impl Lists<'_> {
             Value::Null
         };
         let passes = self.plan.is_exact || self.filter.matches(&payload);
-        Ok(passes.then_some(Hit { id, score, payload }))
+        Ok(passes.then_some(Found { id, score, parts: Vec::new(), payload }))
     }
 
     /// Adds every other point with a common index.
     async fn complete(
         &self,
         list: &List<'_>,
-        hits: &mut Vec<Hit>,
+        hits: &mut Vec<Found>,
         payloads: Payloads,
     ) -> Result<()> {
         let Scorer::Sparse(query, weighting) = &list.scorer else { return Ok(()) };
@@ -359,7 +345,7 @@ fn nearest(input: vector_input::Variant) -> Query {
 }
 
 /// The best `depth` with at least `least`, best first.
-fn best(mut hits: Vec<Hit>, depth: usize, least: Option<f32>) -> Vec<Hit> {
+fn best(mut hits: Vec<Found>, depth: usize, least: Option<f32>) -> Vec<Found> {
     hits.retain(|hit| least.is_none_or(|least| hit.score >= least));
     hits.sort_by(|a, b| better_first((a.score, a.id), (b.score, b.id)));
     hits.truncate(depth);

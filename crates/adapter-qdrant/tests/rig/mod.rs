@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its part of the rig")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub(crate) mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,11 @@ pub(crate) fn server_url() -> String {
     })
 }
 
+/// Settings on `url`, with collections that are made quickly.
+pub(crate) fn config(url: impl Into<String>) -> QdrantConfig {
+    QdrantConfig { segments: Some(1), ..QdrantConfig::new(url) }
+}
+
 /// A handle of its own, as another process would have.
 pub(crate) async fn open(config: QdrantConfig, clock: Arc<dyn Clock>) -> Qdrant {
     Qdrant::connect(config, clock).await.unwrap()
@@ -25,7 +32,7 @@ pub(crate) async fn open(config: QdrantConfig, clock: Arc<dyn Clock>) -> Qdrant 
 /// A handle on the server, under a prefix that no other test uses. What is under it is dropped at the end.
 pub(crate) async fn own() -> (Qdrant, Cleaner) {
     let prefix = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
-    let config = QdrantConfig { prefix: prefix.clone(), ..QdrantConfig::new(server_url()) };
+    let config = QdrantConfig { prefix: prefix.clone(), ..config(server_url()) };
     (open(config, Arc::new(SystemClock)).await, Cleaner { prefix })
 }
 
