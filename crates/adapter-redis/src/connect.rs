@@ -10,7 +10,8 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 
 use crate::cache::Copies;
 use crate::error::{self, Access};
-use crate::exchange::{Sent, Wait};
+use crate::exchange::{OnTag, Sent, Wait};
+use crate::keys::Tag;
 use crate::link::{Call, Link};
 use crate::pool::Pool;
 use crate::queue::Bells;
@@ -124,6 +125,20 @@ impl Redis {
 
     pub(crate) fn announced(&self) -> &Mutex<HashMap<String, Announced>> {
         &self.inner.announced
+    }
+
+    /// Gives the server of `tag` a library of functions. Who is first and who is second give it the same.
+    pub(crate) async fn teach(
+        &self,
+        operation: &'static str,
+        tag: &Tag,
+        code: &str,
+    ) -> Result<Result<Value, RedisError>, Error> {
+        let mut command = Cmd::new();
+        command.arg("FUNCTION").arg("LOAD").arg("REPLACE").arg(code);
+        // A write to the server, and none to what the caller's call is about.
+        let call = Call { operation, access: Access::Reads, command: OnTag { tag, command } };
+        self.try_send(&call).await
     }
 
     /// Sends one command through the shared connection. In a Cluster all its keys lie in one slot.

@@ -18,7 +18,7 @@ use crate::script::Script;
 
 static ANNOUNCE: Script = Script::writes(&[include_str!("lua/directory/announce.lua")]);
 static PAGE: Script = Script::reads(&[include_str!("lua/directory/page.lua")]);
-static FORGET: Script = Script::writes(&[include_str!("lua/directory/forget.lua")]);
+static FORGET: Script = Script::frees(&[include_str!("lua/directory/forget.lua")]);
 
 /// How a script refuses a stamp, before anything is written.
 pub(crate) const TOO_OLD: &str = "ANNOUNCEMENT TOO OLD";

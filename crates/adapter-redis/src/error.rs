@@ -40,9 +40,10 @@ pub(crate) fn is_replica(error: &RedisError) -> bool {
         || names(error, "READONLY")
 }
 
-/// Whether the script must be sent as a whole.
-pub(crate) fn is_no_script(error: &RedisError) -> bool {
-    error.kind() == Driver::Server(Server::NoScript)
+/// Whether the server does not know the function called: it was never given it, or lost it.
+pub(crate) fn is_unknown_function(error: &RedisError) -> bool {
+    error.kind() == Driver::Server(Server::ResponseError)
+        && error.detail().is_some_and(|detail| detail.starts_with("Function not found"))
 }
 
 /// A failure inside a script carries the code of the command that failed at the head of its text.
@@ -84,7 +85,7 @@ fn describe(error: &RedisError) -> (ErrorKind, bool, Retry, &'static str) {
         return (Unavailable, false, soon, way);
     }
     if names(error, "BUSY") {
-        let way = "another script runs too long; end it with SCRIPT KILL";
+        let way = "another script runs too long; end it with SCRIPT KILL or FUNCTION KILL";
         return (Unavailable, false, soon, way);
     }
     if names(error, "MISCONF") {

@@ -3,9 +3,12 @@
 use std::future::Future;
 
 use redis::aio::ConnectionLike;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
 use crate::RedisConfig;
+use crate::keys::Tag;
 use crate::link::checked;
 
 /// The code of a write that too few replicas have.
@@ -48,6 +51,36 @@ pub(crate) trait Sent: Send + Sync {
         connection: &mut L,
         wait: Option<&Wait>,
     ) -> impl Future<Output = RedisResult<Value>> + Send;
+
+    /// The same in a Cluster.
+    fn exchange_in_cluster(
+        &self,
+        connection: &mut ClusterConnection,
+    ) -> impl Future<Output = RedisResult<Value>> + Send {
+        self.exchange(connection, None)
+    }
+}
+
+/// A command without a key, for the master that has this tag.
+pub(crate) struct OnTag<'a> {
+    pub tag: &'a Tag,
+    pub command: Cmd,
+}
+
+impl Sent for OnTag<'_> {
+    async fn exchange<L: ConnectionLike + Send>(
+        &self,
+        connection: &mut L,
+        _wait: Option<&Wait>,
+    ) -> RedisResult<Value> {
+        checked(connection.req_packed_command(&self.command).await)
+    }
+
+    async fn exchange_in_cluster(&self, connection: &mut ClusterConnection) -> RedisResult<Value> {
+        let route = Route::with_key(self.tag.as_str(), SlotAddr::Master);
+        let route = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
+        checked(connection.route_command(self.command.clone(), route).await)
+    }
 }
 
 impl Sent for Cmd {

@@ -128,7 +128,7 @@ impl Link {
         match self {
             Self::Cluster(connection) => match wait {
                 Some(wait) => apart(wait).await,
-                None => call.command.exchange(&mut connection.clone(), None).await,
+                None => call.command.exchange_in_cluster(&mut connection.clone()).await,
             },
             Self::Direct(direct) => {
                 let mut current = direct.current();

@@ -20,8 +20,8 @@ use crate::reply::Reply;
 use crate::script::Script;
 use crate::{Call, Redis};
 
-static LEASE: Script = Script::writes(&[include_str!("lua/outbox/lease.lua")]);
-static ACK: Script = Script::writes(&[include_str!("lua/outbox/ack.lua")]);
+static LEASE: Script = Script::frees(&[include_str!("lua/outbox/lease.lua")]);
+static ACK: Script = Script::frees(&[include_str!("lua/outbox/ack.lua")]);
 
 /// The tags that hold effects.
 pub(crate) const DIRECTORY: Directory = Directory('o');

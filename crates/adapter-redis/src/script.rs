@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use hexmem_ports::{Effect, Result, Timestamp, Ttl};
+use hexmem_ports::{Digest, Effect, Result, Timestamp, Ttl, to_hex};
 use redis::{Cmd, ToRedisArgs};
 
 use crate::directory::{Anew, Directory, TOO_OLD};
@@ -15,7 +15,6 @@ use crate::{Call, Redis};
 
 /// The arguments in order and the present: what every script starts with.
 const PRELUDE: &str = include_str!("lua/prelude.lua");
-
 /// What a script that pushes effects goes on with.
 const EFFECTS: &str = include_str!("lua/outbox/push.lua");
 /// What a script goes on with that may be the first to write under its tag.
@@ -23,35 +22,53 @@ const REGISTER: &str = include_str!("lua/directory/register.lua");
 /// How `register.lua` asks for a stamp, before anything is written.
 const ANNOUNCE: &[u8] = b"ANNOUNCE";
 
-/// A script, made once: `static SET: Script = Script::writes(&[include_str!("..")])`.
+/// The line of a part above which it is done when the server takes the script in, and below which with each call. A part
+/// without it is done with each call as a whole.
+const EACH_CALL: &str = "-- With each call:";
+/// The line of a part below which it is done when a call has ended: what a call made must not be kept until the next.
+const AT_THE_END: &str = "-- At its end:";
+/// How often a server is given a script that it does not know: it may have lost it again, or its slot may have moved.
+const TRIES: usize = 4;
+
+/// A script, made once: `static SET: Script = Script::writes(&[include_str!("..")])`. The server keeps it as a function
+/// of a library of its own, named by its digest, so that what does not differ between calls is made once.
 #[derive(Debug)]
 pub(crate) struct Script {
     access: Access,
+    frees: bool,
     directory: Option<Directory>,
     pushes: bool,
     parts: &'static [&'static str],
-    compiled: OnceLock<Compiled>,
+    library: OnceLock<Library>,
 }
 
 #[derive(Debug)]
-struct Compiled {
+struct Library {
+    name: String,
     code: String,
-    digest: String,
 }
 
 impl Script {
     const fn of(access: Access, parts: &'static [&'static str]) -> Self {
-        Self { access, directory: None, pushes: false, parts, compiled: OnceLock::new() }
+        let library = OnceLock::new();
+        Self { access, frees: false, directory: None, pushes: false, parts, library }
     }
 
-    /// A script that changes something, of parts that follow one another.
+    /// A script that changes something, of parts that follow one another. A server at its `maxmemory` refuses it.
     pub(crate) const fn writes(parts: &'static [&'static str]) -> Self {
         Self::of(Access::Writes, parts)
     }
 
-    /// A script that only looks.
+    /// A script that only looks; the server sees to that.
     pub(crate) const fn reads(parts: &'static [&'static str]) -> Self {
         Self::of(Access::Reads, parts)
+    }
+
+    /// A script that changes something and leads to less being kept: a server at its `maxmemory` runs it too.
+    pub(crate) const fn frees(parts: &'static [&'static str]) -> Self {
+        let mut script = Self::of(Access::Writes, parts);
+        script.frees = true;
+        script
     }
 
     /// It calls `push_effects()` where it succeeds.
@@ -67,28 +84,47 @@ impl Script {
         self
     }
 
-    fn compiled(&self) -> &Compiled {
-        self.compiled.get_or_init(|| {
-            let mut code = String::from(PRELUDE);
-            if self.directory.is_some() {
-                code.push_str(REGISTER);
-            }
-            if self.pushes {
-                code.push_str(EFFECTS);
-            }
-            for part in self.parts {
-                code.push_str(part);
-                code.push('\n');
-            }
-            let code = folded(&code);
-            let digest = redis::Script::new(&code).get_hash().to_owned();
-            Compiled { code, digest }
+    fn library(&self) -> &Library {
+        self.library.get_or_init(|| {
+            let shared = [(self.directory.is_some(), REGISTER), (self.pushes, EFFECTS)];
+            let shared = shared.into_iter().filter(|(wanted, _)| *wanted).map(|(_, part)| part);
+            let parts = [PRELUDE].into_iter().chain(shared).chain(self.parts.iter().copied());
+            let flag = match (self.access, self.frees) {
+                (Access::Reads, _) => "'no-writes'",
+                (Access::Writes, true) => "'allow-oom'",
+                (Access::Writes, false) => "",
+            };
+            let code = folded(&assembled(parts));
+            let digest = Digest::of(format!("{flag}{code}").as_bytes());
+            let (head, _) = digest.0.split_at(16);
+            let name = format!("hexmem_{}", to_hex(head));
+            let code = format!(
+                "#!lua name={name}\n{code}redis.register_function{{function_name = '{name}', callback = run, flags = {{{flag}}}}}\n"
+            );
+            Library { name, code }
         })
     }
 }
 
+/// Parts as one function `run`, and what it needs before it.
+fn assembled<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let (mut once, mut each, mut end) = (String::new(), String::new(), String::new());
+    for part in parts {
+        let (before, call) = part.split_once(EACH_CALL).unwrap_or(("", part));
+        let (during, after) = call.split_once(AT_THE_END).unwrap_or((call, ""));
+        for (text, section) in [(&mut once, before), (&mut each, during), (&mut end, after)] {
+            text.push_str(section);
+            text.push('\n');
+        }
+    }
+    format!(
+        "{once}local function call_of(KEYS, ARGV)\n{each}\nend\n\
+         local function run(keys, args)\n  local answer = call_of(keys, args)\n{end}  return answer\nend\n"
+    )
+}
+
 /// The text with Lua 5.4's constants (`local NAME <const> = VALUE`, a line each) put in where they are named: in Redis's
-/// Lua 5.1 each would be a variable, which every function of every run captures anew.
+/// Lua 5.1 each would be a variable, which every function captures anew.
 fn folded(code: &str) -> String {
     let constant = |line| str::strip_prefix(line, "local ")?.split_once(" <const> = ");
     let constants: HashMap<&str, &str> = code.lines().filter_map(constant).collect();
@@ -212,30 +248,35 @@ impl ScriptCall<'_> {
     }
 
     async fn call(&self, operation: &'static str, head: &[&[u8]]) -> Result<Answer> {
-        let Compiled { code, digest } = self.script.compiled();
-        let now = self.redis.clock().map(|clock| clock.now().as_micros().to_string());
-        let call = |name: &str, what: &str| {
-            let mut command = Cmd::new();
-            command.arg(name).arg(what);
-            if self.redis.is_cluster() {
-                // Two keys that never exist: while their slot moves, a node that has not all of it answers "try
-                // again" instead of running the script on the part that it has.
-                command.arg(2).arg(self.tag.as_str()).arg(self.tag.key(":!"));
-            } else {
-                command.arg(1).arg(self.tag.as_str());
-            }
-            command.arg(now.as_deref().unwrap_or_default());
-            for arg in head.iter().copied().chain(self.args.iter().map(Vec::as_slice)) {
-                command.arg(arg);
-            }
-            Call { operation, access: self.script.access, command }
-        };
-        match self.redis.try_send(&call("EVALSHA", digest)).await? {
-            Err(refused) if error::is_no_script(&refused) => {
-                self.redis.try_send(&call("EVAL", code)).await
-            }
-            answer => Ok(answer),
+        let Library { name, code } = self.script.library();
+        let mut command = Cmd::new();
+        command.arg("FCALL").arg(name);
+        if self.redis.is_cluster() {
+            // Two keys that never exist: while their slot moves, a node that has not all of it answers "try
+            // again" instead of running the script on the part that it has.
+            command.arg(2).arg(self.tag.as_str()).arg(self.tag.key(":!"));
+        } else {
+            command.arg(1).arg(self.tag.as_str());
         }
+        match self.redis.clock() {
+            Some(clock) => command.arg(clock.now().as_micros()),
+            None => command.arg(""),
+        };
+        for arg in head.iter().copied().chain(self.args.iter().map(Vec::as_slice)) {
+            command.arg(arg);
+        }
+        let call = Call { operation, access: self.script.access, command };
+        for _ in 1..TRIES {
+            match self.redis.try_send(&call).await? {
+                Err(refused) if error::is_unknown_function(&refused) => {
+                    if let Err(refused) = self.redis.teach(operation, self.tag, code).await? {
+                        return Ok(Err(refused));
+                    }
+                }
+                answer => return Ok(answer),
+            }
+        }
+        self.redis.try_send(&call).await
     }
 }
 
@@ -249,7 +290,17 @@ fn is_too_old(answer: &Answer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::folded;
+    use super::{assembled, folded};
+
+    #[test]
+    fn what_does_not_differ_between_calls_stands_before_the_function() {
+        let parts = ["local a\n-- With each call:\na = {}\n-- At its end:\na = nil", "return a"];
+        let text = assembled(parts.into_iter());
+        let place = |what: &str| text.find(what).unwrap();
+        let in_order =
+            ["local a", "function call_of", "a = {}", "return a", "function run", "a = nil"];
+        assert!(in_order.windows(2).all(|two| place(two[0]) < place(two[1])), "{text}");
+    }
 
     #[test]
     fn constants_stand_where_they_are_named() {

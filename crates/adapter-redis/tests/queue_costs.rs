@@ -158,7 +158,7 @@ async fn a_list_is_a_bounded_number_of_commands() {
     store.extend(&queue(), leases, Ttl::secs(60).unwrap()).await.unwrap();
     done(&store, &leased).await;
     let all = calls(&mut admin);
-    assert_eq!(all.get("evalsha"), Some(&4), "one round trip a list: {all:?}");
+    assert_eq!(all.get("fcall"), Some(&4), "one round trip a list: {all:?}");
     assert!(all.values().sum::<u64>() < 60, "not one command a command: {all:?}");
 }
 
@@ -182,7 +182,7 @@ async fn an_idle_wait_is_quiet_and_a_wake_up_is_quick() {
     let mut before = 0;
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = calls(&mut admin).get("evalsha").copied().unwrap_or(0);
+        let now = calls(&mut admin).get("fcall").copied().unwrap_or(0);
         if now == before && now > 16 {
             break;
         }
@@ -191,7 +191,7 @@ async fn an_idle_wait_is_quiet_and_a_wake_up_is_quick() {
     reset(&mut admin);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = calls(&mut admin);
-    let sent = idle.get("evalsha").copied().unwrap_or(0) + idle.get("ping").copied().unwrap_or(0);
+    let sent = idle.get("fcall").copied().unwrap_or(0) + idle.get("ping").copied().unwrap_or(0);
     assert!(sent <= 16, "16 idle workers send a command each in five seconds: {idle:?}");
 
     // From another process: one worker is woken for one command, at once.
@@ -205,7 +205,7 @@ async fn an_idle_wait_is_quiet_and_a_wake_up_is_quick() {
         let (leased, at) = woken.unwrap();
         assert_eq!(leased.len(), 1);
         slowest = slowest.max(at - start);
-        let leases = calls(&mut admin).get("evalsha").copied().unwrap_or(0);
+        let leases = calls(&mut admin).get("fcall").copied().unwrap_or(0);
         assert!(leases <= 4, "a command wakes one worker, not all: {leases} scripts");
         if rest.is_empty() {
             break;

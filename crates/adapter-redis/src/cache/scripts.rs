@@ -14,14 +14,14 @@ macro_rules! scripts {
 scripts! {
     writes PUT = "put.lua";
     writes MAKE = "make.lua";
-    writes END_TAG = "end_tag.lua";
-    writes END_KEY = "end_key.lua";
+    frees END_TAG = "end_tag.lua";
+    frees END_KEY = "end_key.lua";
     writes BEGIN = "begin.lua";
-    writes RELEASE = "release.lua";
+    frees RELEASE = "release.lua";
     writes COUNT = "count.lua";
     reads STATS = "stats.lua";
-    writes SWEEP_ANSWERS = "sweep_answers.lua";
-    writes SWEEP_TAGS = "sweep_tags.lua";
+    frees SWEEP_ANSWERS = "sweep_answers.lua";
+    frees SWEEP_TAGS = "sweep_tags.lua";
     writes NAME = "name.lua";
     reads SCAN_ANSWERS = "scan_answers.lua";
     reads SCAN_TAGS = "scan_tags.lua";

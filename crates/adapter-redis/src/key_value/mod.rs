@@ -28,11 +28,11 @@ static SET: Script =
     Script::writes(&[ENTRY, include_str!("../lua/key_value/set.lua")]).in_directory(DIRECTORY);
 static INCREMENT: Script = Script::writes(&[ENTRY, include_str!("../lua/key_value/increment.lua")])
     .in_directory(DIRECTORY);
-static DELETE: Script = Script::writes(&[ENTRY, include_str!("../lua/key_value/delete.lua")]);
+static DELETE: Script = Script::frees(&[ENTRY, include_str!("../lua/key_value/delete.lua")]);
 static EXPIRE: Script = Script::writes(&[ENTRY, include_str!("../lua/key_value/expire.lua")]);
 static REMAINING: Script = Script::reads(&[include_str!("../lua/key_value/remaining.lua")]);
 static SCAN: Script = Script::reads(&[include_str!("../lua/key_value/scan.lua")]);
-static SWEEP: Script = Script::writes(&[ENTRY, include_str!("../lua/key_value/sweep.lua")]);
+static SWEEP: Script = Script::frees(&[ENTRY, include_str!("../lua/key_value/sweep.lua")]);
 
 /// Up to how many keys are read by plain commands, which cost the server less than a script does.
 const PLAIN_READS: usize = 16;

@@ -1,8 +1,6 @@
 -- Every script starts with this: the arguments in order, and the present by the server's clock unless it is given.
-local tag, taken = KEYS[1], 1
-local function take() taken = taken + 1; return ARGV[taken] end
-local now = tonumber(ARGV[1])
-if not now then local time = redis.call('TIME'); now = time[1] * 1000000 + time[2] end
+local tag, now, arguments, taken
+local function take() taken = taken + 1; return arguments[taken] end
 -- Whole numbers below 2^53 as text: Lua's own text of a large number is rounded.
 local function whole(number) return string.format('%.0f', number) end
 local function take_number() return tonumber(take()) end
@@ -26,3 +24,8 @@ local function digits_less(a, b)
   if #a ~= #b then return #a < #b end
   return bytes_less(a, b)
 end
+-- With each call:
+tag, arguments, taken, now = KEYS[1], ARGV, 1, tonumber(ARGV[1])
+if not now then local time = redis.call('TIME'); now = time[1] * 1000000 + time[2] end
+-- At its end:
+arguments = nil

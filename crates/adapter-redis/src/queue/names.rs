@@ -13,7 +13,7 @@ use crate::keys::Tag;
 use crate::script::Script;
 
 static LIST: Script = Script::writes(&[include_str!("../lua/queue/list.lua")]);
-static UNLIST: Script = Script::writes(&[include_str!("../lua/queue/unlist.lua")]);
+static UNLIST: Script = Script::frees(&[include_str!("../lua/queue/unlist.lua")]);
 static PAGE: Script = Script::reads(&[include_str!("../lua/queue/page.lua")]);
 
 /// Whoever listed a queue this long ago and wrote nothing to it is gone.

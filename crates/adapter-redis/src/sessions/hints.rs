@@ -18,7 +18,7 @@ use crate::script::Script;
 
 static ADD: Script = Script::writes(&[include_str!("../lua/hints/add.lua")]);
 static PAGE: Script = Script::reads(&[include_str!("../lua/hints/page.lua")]);
-static DROP: Script = Script::writes(&[include_str!("../lua/hints/drop.lua")]);
+static DROP: Script = Script::frees(&[include_str!("../lua/hints/drop.lua")]);
 
 /// A name given this long ago has no create outstanding: scripts refuse one of half this age.
 pub(super) const SETTLED: Duration = Duration::from_secs(60);

@@ -37,8 +37,8 @@ static SPENT: Script = Script::reads(&[SESSION, include_str!("../lua/sessions/sp
 static GET: Script = Script::reads(&[SESSION, include_str!("../lua/sessions/get.lua")]);
 static LIST: Script = Script::reads(&[SESSION, include_str!("../lua/sessions/list.lua")]);
 static REVOKE: Script =
-    Script::writes(&[SESSION, include_str!("../lua/sessions/revoke.lua")]).with_effects();
-static SWEEP: Script = Script::writes(&[SESSION, include_str!("../lua/sessions/sweep.lua")]);
+    Script::frees(&[SESSION, include_str!("../lua/sessions/revoke.lua")]).with_effects();
+static SWEEP: Script = Script::frees(&[SESSION, include_str!("../lua/sessions/sweep.lua")]);
 
 /// The most bytes of sessions on one page; one session may exceed it.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;

@@ -186,12 +186,12 @@ async fn a_wrong_password_is_denied_and_never_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forgotten_scripts_are_sent_again() {
+async fn forgotten_functions_are_given_again() {
     let server = Server::start(&[]);
     let redis = Redis::connect(server.config()).await.unwrap();
     let load = Load::start(&redis, 4);
     for _ in 0..20 {
-        server.command(&["SCRIPT", "FLUSH"]);
+        server.command(&["FUNCTION", "FLUSH"]);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let seen = load.finish(&redis).await;

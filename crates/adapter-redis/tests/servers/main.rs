@@ -8,4 +8,6 @@
 
 mod own;
 mod secured;
+mod secured_many;
 mod sentinel;
+mod tls;

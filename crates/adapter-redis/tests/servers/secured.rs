@@ -1,7 +1,5 @@
 //! A server that speaks TLS only, knows no anonymous user, and lets its user do what hexmem needs and no more.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use hexmem_adapter_memory::ManualClock;
@@ -14,40 +12,15 @@ use hexmem_ports::{
 use uuid::Uuid;
 
 use crate::own::Server;
+use crate::tls::{certificates, tls_only};
 
 /// What an ACL user of hexmem needs, as `docs/redis.md` says.
-const ACL: &str = "user hexmem on >pass-word ~hexmem:* &* -@all +@read +@write +@scripting +@connection +time +wait +info +config|get +cluster|info -@dangerous +info +config|get";
-
-fn openssl(folder: &Path, words: &str) {
-    let done = Command::new("openssl")
-        .args(words.split(' '))
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .expect("openssl is not here; install it");
-    assert!(done.success(), "openssl {words}");
-}
-
-/// An authority `ca.pem`, and a certificate `server.pem` by it for 127.0.0.1.
-fn certificates(folder: &Path) {
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(folder, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
-    openssl(folder, &format!("req {key} -keyout server.key -out server.csr -subj /CN=server"));
-    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
-        .unwrap();
-    openssl(
-        folder,
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile san",
-    );
-}
+pub(crate) const ACL: &str = "user hexmem on >pass-word ~hexmem:* &hexmem:* -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +time +wait +cluster|slots +cluster|info +info +config|get";
 
 fn start() -> Server {
     Server::start(&[], |port, folder| {
         certificates(folder);
-        format!(
-            "port 0\ntls-port {port}\nbind 127.0.0.1\nsave \"\"\ntls-cert-file server.pem\ntls-key-file server.key\ntls-ca-cert-file ca.pem\ntls-auth-clients no\nuser default off\n{ACL}\n"
-        )
+        format!("{}save \"\"\nuser default off\n{ACL}\n", tls_only(port, folder))
     })
 }
 

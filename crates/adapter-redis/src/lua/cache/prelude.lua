@@ -4,13 +4,15 @@
 -- tag:e:F  an answer: head of 41 bytes (form, version, modified, stored, fresh until, expires), then the body: length of
 --          the value (4), number of generations (1), pairs of tag digest (32) and generation (16), the rest opaque
 -- tag:x    fingerprints, tag:t tag digests: sorted sets in bytewise order, for scans and sweeps only
-local held, answers, listed, tags = tag .. ':g', tag .. ':e:', tag .. ':x', tag .. ':t'
-local window = tonumber(ARGV[2])
-local FORM, HEAD, PAIR, MARK = 1, '>Bi8i8i8i8i8', 48, '>i8i8i8'
+local held, answers, listed, tags, window, known
+local FORM <const> = 1
+local HEAD <const> = '>Bi8i8i8i8i8'
+local PAIR <const> = 48
+local MARK <const> = '>i8i8i8'
 -- The end of the year 9999, beyond which nothing ends.
-local LAST = 253402300799999999
+local LAST <const> = 253402300799999999
 -- Enough of an answer to judge it: head, length, and the pairs of 34 tags.
-local JUDGED = 41 + 5 + 34 * PAIR
+local JUDGED <const> = 1678
 
 -- As `next_cache_version`.
 local function next_version(before)
@@ -43,7 +45,6 @@ local function pairs_of(text, from, each)
   return true
 end
 
-local known = {}
 -- The current generation of a tag: 16 bytes, or false.
 local function generation(digest)
   if known[digest] == nil then
@@ -67,3 +68,8 @@ end
 local function tombstone(value)
   return value and struct.unpack('>i8', value) > now and value
 end
+-- With each call:
+held, answers, listed, tags, known = tag .. ':g', tag .. ':e:', tag .. ':x', tag .. ':t', {}
+window = tonumber(ARGV[2])
+-- At its end:
+known = nil

@@ -1,6 +1,6 @@
 -- An entry is a hash: v value, n version, m changed, x end, d deleted. The names of entries stand in :n, those of tombstones
 -- in :d, in bytewise order; :x says when which can be freed. Versions have 64 bits, so only Redis itself adds to them.
-local RETENTION = 604800000000
+local RETENTION <const> = 604800000000
 local function entry_key(name) return tag .. ':e:' .. name end
 local function held(name)
   local field = redis.call('HMGET', entry_key(name), 'n', 'm', 'x', 'd')
@@ -49,3 +49,4 @@ local function free(limit)
   end
   return #due
 end
+-- With each call:

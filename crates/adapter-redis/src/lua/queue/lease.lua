@@ -25,8 +25,8 @@ if rate then
     if tokens == 0 then token_at = now + owed - (room - interval) end
     allowed = math.min(allowed, tokens)
 end
-local places = allowed > 0 and call('ZRANGE', tag .. ':order', 0, allowed - 1) or {}
-local count = #places
+local places = allowed > 0 and call('ZPOPMIN', tag .. ':order', allowed) or {}
+local count = #places / 2
 if count == 0 then
     tell()
     if waits_for ~= '' then
@@ -45,10 +45,10 @@ if count == 0 then
 end
 if waited then call('ZREM', tag .. ':waits', worker) end
 local ids = {}
-for i = 1, count do ids[i] = string.sub(places[i], 22) end
+for i = 1, count do ids[i] = string.sub(places[i * 2 - 1], 22) end
 load_all(ids)
-local answer, n = { now, 0, false }, 3
-local bodies = {}
+local answer, n, w = { now, 0, false }, 3, 0
+local bodies, cores, until_at, held = {}, {}, now + visibility, {}
 for i = 1, count, PART do
     local part = call('HMGET', tag .. ':body', unpack(ids, i, math.min(i + PART - 1, count)))
     for j = 1, #part do bodies[i + j - 1] = part[j] end
@@ -57,22 +57,23 @@ for i = 1, count do
     local id = ids[i]
     local c = loaded[id]
     if c then
-        file(':order', places[i], false)
-        file(':waiting', id, false)
+        local attempts = c[ATTEMPTS] + 1
         if c[DEADLINE] then file(':due', id, false) end
-        c[STAGE], c[ATTEMPTS], c[UNTIL], c[WORKER] = LEASED, c[ATTEMPTS] + 1, now + visibility, worker
-        c[LEASE] = c[ATTEMPTS] .. ':' .. string.sub(secrets, i * 16 - 15, i * 16)
+        c[STAGE], c[ATTEMPTS], c[UNTIL], c[WORKER] = LEASED, attempts, until_at, worker
+        c[LEASE] = attempts .. ':' .. string.sub(secrets, i * 16 - 15, i * 16)
         c[SETTLED], c[VERSION], c[MODIFIED] = 'o', c[VERSION] + 1, now
-        changed[id] = true
-        file(':leased', id, c[UNTIL])
+        cores[w + 1], cores[w + 2] = id, pack_core(c)
+        held[w + 1], held[w + 2] = until_at, id
+        w = w + 2
         if c[GROUP] then call('HINCRBY', tag .. ':held', c[GROUP], 1) end
         answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4], answer[n + 5], answer[n + 6] =
-            id, i - 1, c[ATTEMPTS], c[GROUP], c[DEADLINE], bodies[i]
+            id, i - 1, attempts, c[GROUP], c[DEADLINE], bodies[i]
         n = n + 6
-    else
-        file(':order', places[i], false)
     end
 end
+in_parts('ZREM', ':waiting', ids)
+in_parts('ZADD', ':leased', held)
+in_parts('HSET', ':core', cores)
 if rate then
     call('HSET', tag .. ':meta', 'full_at', whole(math.max(full_at, now) + interval * count))
 end

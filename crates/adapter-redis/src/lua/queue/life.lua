@@ -1,7 +1,7 @@
 -- Every script of a queue goes on with this: how a command is kept, where it is filed, what time alone makes of it. One
 -- packed text a command, in one hash, so that a list of commands is one HMGET and one HSET; filing is collected and
 -- written once. The steps are those of rules::CommandCore; the tests hold the two against each other.
-local call = redis.call
+local call, pack_core, unpack_core
 -- The places of a command's fields.
 local VERSION <const> = 1
 local MODIFIED <const> = 2
@@ -55,14 +55,14 @@ local function exact(text)
 end
 
 -- Commands by id: a table, or false for none.
-local loaded, changed, freed, filing = {}, {}, {}, {}
+local loaded, changed, freed, filing
 
 local function load_all(ids)
     for i = 1, #ids, PART do
         local found = call('HMGET', tag .. ':core', unpack(ids, i, math.min(i + PART - 1, #ids)))
         for j = 1, #found do
             local id = ids[i + j - 1]
-            if loaded[id] == nil then loaded[id] = found[j] and cmsgpack.unpack(found[j]) end
+            if loaded[id] == nil then loaded[id] = found[j] and unpack_core(found[j]) end
         end
     end
 end
@@ -70,7 +70,7 @@ end
 local function load(id)
     if loaded[id] == nil then
         local packed = call('HGET', tag .. ':core', id)
-        loaded[id] = packed and cmsgpack.unpack(packed)
+        loaded[id] = packed and unpack_core(packed)
     end
     return loaded[id]
 end
@@ -104,13 +104,13 @@ local function flush()
         freed = {}
     end
     local cores, n = {}, 0
-    for id in pairs(changed) do cores[n + 1], cores[n + 2], n = id, cmsgpack.pack(loaded[id]), n + 2 end
+    for id in pairs(changed) do cores[n + 1], cores[n + 2], n = id, pack_core(loaded[id]), n + 2 end
     in_parts('HSET', ':core', cores)
     changed = {}
 end
 
 -- Whom the change concerns: so many came to be ready (one too many only makes a waiter look); these ended.
-local woken, ended = 0, {}
+local woken, ended
 
 -- A user who may not publish only makes others wait longer.
 local function tell()
@@ -285,3 +285,8 @@ local function free(id, c)
     freed[#freed + 1] = id
     loaded[id], changed[id] = false, nil
 end
+-- With each call:
+call, pack_core, unpack_core = redis.call, cmsgpack.pack, cmsgpack.unpack
+loaded, changed, freed, filing, woken, ended = {}, {}, {}, {}, 0, {}
+-- At its end:
+loaded, changed, freed, filing, ended = nil, nil, nil, nil, nil

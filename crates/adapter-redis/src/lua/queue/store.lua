@@ -1,19 +1,18 @@
 -- Takes in one command, which enqueueing and firing share. An id that lies there and is gone is replaced, and its version
 -- goes on, so that a copy takes the new one.
-local bodies, sequence, reserve = {}, nil, 1
+local bodies, sequence
 
 -- The next arguments: the id, the command without what is known only when it is stored, its dedupe key, window and body.
+local COMMAND_ARGUMENTS <const> = 13
 local function take_command()
-    local id, priority, delay, deadline = take(), take_number(), take(), take()
-    local key, window, group = take(), take_number(), take()
-    local ready_at = delay == '' and now or now + delay
-    return {
-        id, {
-            1, now, READY, 0, priority, group ~= '' and group, take_number(), take_number(), take_number(),
-            take_number(), take_number(), now, deadline ~= '' and exact(deadline), 0, ready_at, false, false,
-            false, 'o', false, false, false, false,
-        }, key ~= '' and key, window, take(),
-    }
+    local a, at = arguments, taken
+    taken = at + COMMAND_ARGUMENTS
+    local delay, deadline, key, group = a[at + 3], a[at + 4], a[at + 5], a[at + 7]
+    return a[at + 1], {
+        1, now, READY, 0, tonumber(a[at + 2]), group ~= '' and group, tonumber(a[at + 8]), tonumber(a[at + 9]),
+        tonumber(a[at + 10]), tonumber(a[at + 11]), tonumber(a[at + 12]), now, deadline ~= '' and exact(deadline), 0,
+        delay == '' and now or now + delay, false, false, false, 'o', false, false, false, false,
+    }, key ~= '' and key, tonumber(a[at + 6]), a[at + 13]
 end
 
 local function store(id, c, key, window, body)
@@ -22,8 +21,7 @@ local function store(id, c, key, window, body)
         c[VERSION] = old[VERSION] + 1
         free(id, old)
     end
-    -- One step of the counter for a whole list.
-    sequence = (sequence or call('HINCRBY', tag .. ':meta', 'sequence', reserve) - reserve) + 1
+    sequence = sequence + 1
     c[SEQUENCE] = sequence
     loaded[id] = c
     if key then
@@ -45,9 +43,13 @@ local function store(id, c, key, window, body)
     if c[DEADLINE] then settle(id, c) end
 end
 
+-- The numbers of so many commands: one step of the counter for a whole list.
+local function reserve(count)
+    sequence = call('HINCRBY', tag .. ':meta', 'sequence', count) - count
+end
+
 -- 0 where it waits in the queue, the first one's id where its dedupe key is taken, 1 where nobody consumes.
-local function accept(command, idle)
-    local id, c, key, window, body = unpack(command, 1, 5)
+local function accept(idle, id, c, key, window, body)
     if find(id) then return 0 end
     local kept = key and call('HGET', tag .. ':dedupe', key)
     if kept then
@@ -58,3 +60,7 @@ local function accept(command, idle)
     store(id, c, key, window, body)
     return 0
 end
+-- With each call:
+bodies, sequence = {}, nil
+-- At its end:
+bodies = nil

@@ -2,7 +2,7 @@
 -- s seen, e idle end (never beyond a, the absolute end), t token issued, v version, p address, u user agent, h auth hash,
 -- i idle, r retention, n revision, m modified, x revoked, o latest op, w evicted, k its tokens, y tenant, j its hints.
 -- A token is a text: the session, when it ends or ended (or -), and what it replaced (or -).
-local WINDOW = 3600000000
+local WINDOW <const> = 3600000000
 local function session_key(ref) return tag .. ':s:' .. ref end
 local function token_key(hash) return tag .. ':t:' .. hash end
 local function token(hash)
@@ -77,3 +77,4 @@ local function free(limit)
   end
   return freed, hints
 end
+-- With each call:
