@@ -46,6 +46,11 @@ pub(crate) fn is_unknown_function(error: &RedisError) -> bool {
         && error.detail().is_some_and(|detail| detail.starts_with("Function not found"))
 }
 
+/// Whether the server is at its `maxmemory`.
+pub(crate) fn is_full(error: &RedisError) -> bool {
+    names(error, "OOM")
+}
+
 /// A failure inside a script carries the code of the command that failed at the head of its text.
 fn names(error: &RedisError, code: &str) -> bool {
     error.code() == Some(code)
@@ -80,7 +85,7 @@ fn describe(error: &RedisError) -> (ErrorKind, bool, Retry, &'static str) {
         let way = "every connection of the pool is in use; raise pool_size";
         return (Unavailable, false, soon, way);
     }
-    if names(error, "OOM") {
+    if is_full(error) {
         let way = "Redis is at its maxmemory; free memory, raise the limit, or sweep";
         return (Unavailable, false, soon, way);
     }
@@ -149,6 +154,13 @@ fn describe(error: &RedisError) -> (ErrorKind, bool, Retry, &'static str) {
         Driver::RESP3NotSupported => {
             (ErrorKind::Unsupported, false, never, "the server is older than Redis 6")
         }
+        // How the driver tells of a Cluster none of whose nodes let it in.
+        Driver::Io if error.detail().is_some_and(|why| why.contains("AuthenticationFailed")) => (
+            Denied,
+            false,
+            never,
+            "Redis wants another user or password; check username and password",
+        ),
         Driver::Io if error.is_connection_refusal() => {
             (Unavailable, false, soon, "nobody listens there; start Redis or check urls")
         }

@@ -5,7 +5,7 @@ use std::future::Future;
 use redis::aio::ConnectionLike;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::RedisConfig;
 use crate::keys::Tag;
@@ -111,6 +111,46 @@ impl Sent for Pipeline {
         let answers = connection.req_packed_commands(self, 0, self.len()).await?;
         Value::Array(answers).extract_error()
     }
+
+    /// While their slot moves, each read is answered by the node that has its key: nothing writes to the slot then, since
+    /// scripts run on neither.
+    async fn exchange_in_cluster(&self, connection: &mut ClusterConnection) -> RedisResult<Value> {
+        let answer = self.exchange(connection, None).await;
+        let slot = answer.as_ref().err().and_then(asked_of).map(|(_, slot)| slot);
+        let Some(slot) = slot else { return answer };
+        let mut answers = Vec::with_capacity(self.len());
+        for command in self.cmd_iter() {
+            answers.push(follow(connection, command, slot).await?);
+        }
+        Ok(Value::Array(answers))
+    }
+}
+
+/// The node that has a key which has left a moving slot, and the slot.
+fn asked_of(refused: &RedisError) -> Option<(&str, u16)> {
+    let asks = refused.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+    refused.redirect_node().filter(|_| asks)
+}
+
+/// A read of the slot's master, or of the node that it names. The driver would say `ASKING` for the first command of several
+/// alone.
+async fn follow(
+    connection: &mut ClusterConnection,
+    command: &Cmd,
+    slot: u16,
+) -> RedisResult<Value> {
+    let master = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+    let asked = connection.route_command(command.clone(), RoutingInfo::SingleNode(master)).await;
+    let answer = checked(asked);
+    let node = answer.as_ref().err().and_then(asked_of).and_then(|(node, _)| node.rsplit_once(':'));
+    let Some((host, port)) = node.and_then(|(host, port)| Some((host, port.parse().ok()?))) else {
+        return answer;
+    };
+    let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port };
+    let mut both = Pipeline::with_capacity(2);
+    both.cmd("ASKING").add_command(command.clone());
+    let answers = connection.route_pipeline(both, 0, 2, node).await?;
+    answers.into_iter().nth(1).unwrap_or(Value::Nil).extract_error()
 }
 
 #[cfg(test)]

@@ -46,6 +46,23 @@ pub(crate) struct Script {
 struct Library {
     name: String,
     code: String,
+    flag: &'static str,
+}
+
+impl Library {
+    /// What gives it to a server.
+    fn text(&self) -> String {
+        let Self { name, code, flag } = self;
+        format!(
+            "#!lua name={name}\n{code}redis.register_function{{function_name = '{name}', callback = run, flags = {{{flag}}}}}\n"
+        )
+    }
+
+    /// The same as a script for once.
+    fn script(&self) -> String {
+        let Self { code, flag, .. } = self;
+        format!("#!lua flags={}\n{code}return run(KEYS, ARGV)\n", flag.trim_matches('\''))
+    }
 }
 
 impl Script {
@@ -97,11 +114,7 @@ impl Script {
             let code = folded(&assembled(parts));
             let digest = Digest::of(format!("{flag}{code}").as_bytes());
             let (head, _) = digest.0.split_at(16);
-            let name = format!("hexmem_{}", to_hex(head));
-            let code = format!(
-                "#!lua name={name}\n{code}redis.register_function{{function_name = '{name}', callback = run, flags = {{{flag}}}}}\n"
-            );
-            Library { name, code }
+            Library { name: format!("hexmem_{}", to_hex(head)), code, flag }
         })
     }
 }
@@ -248,9 +261,31 @@ impl ScriptCall<'_> {
     }
 
     async fn call(&self, operation: &'static str, head: &[&[u8]]) -> Result<Answer> {
-        let Library { name, code } = self.script.library();
+        let library = self.script.library();
+        let call = self.command(operation, "FCALL", &library.name, head);
+        for _ in 1..TRIES {
+            match self.redis.try_send(&call).await? {
+                Err(refused) if error::is_unknown_function(&refused) => {
+                    let taught = self.redis.teach(operation, self.tag, &library.text()).await?;
+                    match taught {
+                        // It takes nothing new: what frees it must run all the same.
+                        Err(refused) if error::is_full(&refused) && !library.flag.is_empty() => {
+                            let once = self.command(operation, "EVAL", &library.script(), head);
+                            return self.redis.try_send(&once).await;
+                        }
+                        Err(refused) => return Ok(Err(refused)),
+                        Ok(_) => {}
+                    }
+                }
+                answer => return Ok(answer),
+            }
+        }
+        self.redis.try_send(&call).await
+    }
+
+    fn command(&self, operation: &'static str, name: &str, what: &str, head: &[&[u8]]) -> Call {
         let mut command = Cmd::new();
-        command.arg("FCALL").arg(name);
+        command.arg(name).arg(what);
         if self.redis.is_cluster() {
             // Two keys that never exist: while their slot moves, a node that has not all of it answers "try
             // again" instead of running the script on the part that it has.
@@ -265,18 +300,7 @@ impl ScriptCall<'_> {
         for arg in head.iter().copied().chain(self.args.iter().map(Vec::as_slice)) {
             command.arg(arg);
         }
-        let call = Call { operation, access: self.script.access, command };
-        for _ in 1..TRIES {
-            match self.redis.try_send(&call).await? {
-                Err(refused) if error::is_unknown_function(&refused) => {
-                    if let Err(refused) = self.redis.teach(operation, self.tag, code).await? {
-                        return Ok(Err(refused));
-                    }
-                }
-                answer => return Ok(answer),
-            }
-        }
-        self.redis.try_send(&call).await
+        Call { operation, access: self.script.access, command }
     }
 }
 

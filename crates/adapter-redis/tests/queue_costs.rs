@@ -149,7 +149,9 @@ async fn a_list_is_a_bounded_number_of_commands() {
     let server = Alone::start().await;
     let (store, mut admin) = (server.queue().await, server.connection());
     push(&store, [patient(id(1))]).await;
-    done(&store, &store.lease(&queue(), request(10, Duration::ZERO)).await.unwrap()).await;
+    let first = store.lease(&queue(), request(10, Duration::ZERO)).await.unwrap();
+    store.extend(&queue(), vec![first[0].lease], Ttl::secs(60).unwrap()).await.unwrap();
+    done(&store, &first).await;
     reset(&mut admin);
     push(&store, (1_000..1_100).map(|n| patient(id(n)))).await;
     let leased = store.lease(&queue(), request(100, Duration::ZERO)).await.unwrap();

@@ -1,9 +1,14 @@
 -- Every script starts with this: the arguments in order, and the present by the server's clock unless it is given.
-local tag, now, arguments, taken
+local tag, now, now_text, arguments, taken
 local function take() taken = taken + 1; return arguments[taken] end
 -- Whole numbers below 2^53 as text: Lua's own text of a large number is rounded.
-local function whole(number) return string.format('%.0f', number) end
+local function whole(number) return string.format('%d', number) end
 local function take_number() return tonumber(take()) end
+-- The present as commands want it: a number would be made a text for each of them anew.
+local function present()
+  now_text = now_text or whole(now)
+  return now_text
+end
 -- Readers keep an announcement for twice this long; behind an older one they might not look.
 local function check_stamp(stamp)
   if math.abs(now - stamp) > 30000000 then error('ANNOUNCEMENT TOO OLD') end
@@ -25,7 +30,7 @@ local function digits_less(a, b)
   return bytes_less(a, b)
 end
 -- With each call:
-tag, arguments, taken, now = KEYS[1], ARGV, 1, tonumber(ARGV[1])
+tag, arguments, taken, now, now_text = KEYS[1], ARGV, 1, tonumber(ARGV[1]), nil
 if not now then local time = redis.call('TIME'); now = time[1] * 1000000 + time[2] end
 -- At its end:
 arguments = nil

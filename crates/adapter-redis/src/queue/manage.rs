@@ -62,7 +62,7 @@ impl RedisQueue {
     ) -> Result<Option<CommandView>> {
         const OPERATION: &str = "queue.view";
         let tag = self.tag(queue);
-        let call = self.read_call(&tag, id).arg(":body").arg(":progress");
+        let call = self.read_call(&tag, id).arg("b").arg("p");
         let Some(answer) = call.run(OPERATION).await?.some() else { return Ok(None) };
         let mut answer = answer.list()?;
         let now = answer.item()?.time()?;

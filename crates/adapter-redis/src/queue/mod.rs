@@ -33,7 +33,9 @@ use crate::Redis;
 use crate::keys::Tag;
 use crate::reply::Reply;
 use crate::script::{Script, ScriptCall};
-use row::{body_bytes, id_bytes, id_of, lease_bytes, optional, outcome_of, stage_of};
+use row::{
+    body_bytes, id_bytes, id_of, lease_bytes, optional, outcome_of, packed_fields, stage_of,
+};
 pub(crate) use wake::Bells;
 
 /// Queues of commands in Redis. Cheap to clone.
@@ -108,20 +110,26 @@ const BATCH: u64 = 256;
 
 /// The arguments that `store.lua` takes of a command.
 fn command_args<'a>(call: ScriptCall<'a>, command: &NewCommand) -> ScriptCall<'a> {
+    let call = call
+        .bytes(id_bytes(command.id))
+        .bytes(body_bytes(&command.headers, &command.payload))
+        // As `place` in `life.lua`: a high priority is a small number.
+        .arg(format!("{:05}", i32::from(i16::MAX) - i32::from(command.priority)))
+        .bytes(packed_fields(command.priority, &command.retry, command.result_ttl));
     let dedupe = command.dedupe.as_ref();
-    call.bytes(id_bytes(command.id))
-        .arg(command.priority)
+    if command.delay.is_none()
+        && command.deadline.is_none()
+        && dedupe.is_none()
+        && command.group.is_none()
+    {
+        return call.arg("");
+    }
+    call.arg("+")
         .ttl(command.delay)
         .time(command.deadline)
         .arg(dedupe.map_or("", |dedupe| dedupe.key.as_str()))
         .ttl(dedupe.map(|dedupe| dedupe.window))
         .arg(command.group.as_ref().map_or("", Name::as_str))
-        .arg(command.retry.max_attempts)
-        .arg(command.retry.base_ms)
-        .arg(command.retry.cap_ms)
-        .arg(command.retry.jitter_percent)
-        .ttl(Some(command.result_ttl))
-        .bytes(body_bytes(&command.headers, &command.payload))
 }
 
 fn enqueued(operation: &'static str, answer: Reply) -> Result<Enqueued> {

@@ -176,6 +176,25 @@ pub(super) fn read_core(
     })
 }
 
+/// The fields of a command that never change, from the priority to the result's time, as `plain.lua` keeps them: MessagePack
+/// in which each number has one width, so that each field has one place. No group: `store.lua` sets it.
+pub(super) fn packed_fields(priority: i16, retry: &RetryPolicy, result_ttl: Ttl) -> Vec<u8> {
+    const INT_16: u8 = 0xd1;
+    const UINT_64: u8 = 0xcf;
+    const FALSE: u8 = 0xc2;
+    let mut packed = Vec::with_capacity(49);
+    packed.push(INT_16);
+    packed.extend(priority.to_be_bytes());
+    packed.push(FALSE);
+    let jitter = u64::from(retry.jitter_percent);
+    let attempts = u64::from(retry.max_attempts);
+    for number in [attempts, retry.base_ms, retry.cap_ms, jitter, u64::from(result_ttl)] {
+        packed.push(UINT_64);
+        packed.extend(number.to_be_bytes());
+    }
+    packed
+}
+
 /// Headers and payload as one value: the headers' length in four bytes, the headers, the payload.
 pub(super) fn body_bytes(headers: &Value, payload: &[u8]) -> Vec<u8> {
     let headers = headers.to_string();

@@ -4,14 +4,16 @@ use crate::script::Script;
 
 const LIFE: &str = include_str!("../lua/queue/life.lua");
 const LISTED: &str = include_str!("../lua/queue/listed.lua");
+const PLAIN: &str = include_str!("../lua/queue/plain.lua");
 const STORE: &str = include_str!("../lua/queue/store.lua");
 
 pub(super) static ENQUEUE: Script =
-    Script::writes(&[LIFE, STORE, include_str!("../lua/queue/enqueue.lua")]).with_effects();
-pub(super) static LEASE: Script = Script::frees(&[LIFE, include_str!("../lua/queue/lease.lua")]);
+    Script::writes(&[LIFE, PLAIN, STORE, include_str!("../lua/queue/enqueue.lua")]).with_effects();
+pub(super) static LEASE: Script =
+    Script::frees(&[LIFE, PLAIN, include_str!("../lua/queue/lease.lua")]);
 pub(super) static EXTEND: Script = Script::frees(&[LIFE, include_str!("../lua/queue/extend.lua")]);
 pub(super) static ACK: Script =
-    Script::frees(&[LIFE, include_str!("../lua/queue/ack.lua")]).with_effects();
+    Script::frees(&[LIFE, PLAIN, include_str!("../lua/queue/ack.lua")]).with_effects();
 pub(super) static FAIL: Script = Script::frees(&[LIFE, include_str!("../lua/queue/fail.lua")]);
 pub(super) static RELEASE: Script =
     Script::frees(&[LIFE, include_str!("../lua/queue/release.lua")]);
@@ -34,7 +36,7 @@ pub(super) static DELETE_SCHEDULE: Script =
     Script::frees(&[LIFE, include_str!("../lua/queue/delete_schedule.lua")]);
 pub(super) static SCHEDULES: Script = Script::reads(&[include_str!("../lua/queue/schedules.lua")]);
 pub(super) static FIRE: Script =
-    Script::writes(&[LIFE, STORE, include_str!("../lua/queue/fire.lua")]);
+    Script::writes(&[LIFE, PLAIN, STORE, include_str!("../lua/queue/fire.lua")]);
 pub(super) static SWEEP: Script = Script::frees(&[LIFE, include_str!("../lua/queue/sweep.lua")]);
 pub(super) static HOLDS: Script = Script::frees(&[LIFE, include_str!("../lua/queue/holds.lua")]);
 pub(super) static DROP: Script = Script::frees(&[include_str!("../lua/queue/drop.lua")]);

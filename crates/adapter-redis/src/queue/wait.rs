@@ -205,7 +205,7 @@ impl RedisQueue {
     ) -> Result<(Option<CommandResult>, Option<Duration>)> {
         const OPERATION: &str = "queue.result";
         let tag = self.tag(queue);
-        let call = self.read_call(&tag, id).arg(":result");
+        let call = self.read_call(&tag, id).arg("r");
         let Some(answer) = call.run(OPERATION).await?.some() else { return Ok((None, None)) };
         let mut answer = answer.list()?;
         let now = answer.item()?.time()?;

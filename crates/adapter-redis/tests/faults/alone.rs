@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use hexmem_adapter_redis::{Redis, RedisConfig};
+use hexmem_conformance::queue::crash::patient;
 use hexmem_ports::{
-    Effectiveness, ErrorKind, KeyValueExt as _, KeyValueStore as _, KvSet, OpId, Retry,
+    Ack, CommandId, CommandQueue as _, Effectiveness, ErrorKind, KeyValueExt as _,
+    KeyValueStore as _, KvSet, LeaseRequest, Limit, NewCommand, OpId, QueueId, Retry, Tenant, Ttl,
+    WhenIdle,
 };
+use uuid::Uuid;
 
 use crate::load::{Load, bucket, cached, is_passing, name, put};
 use crate::server::{Server, quick};
@@ -141,6 +145,47 @@ async fn a_full_server_refuses_by_name_and_nothing_is_half_written() {
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     put(&redis, 1_000, &noise).await.unwrap();
     assert_eq!(get(&redis, "n").await.unwrap(), None, "the refused increment left nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_is_worked_off_and_swept() {
+    let server = Server::start(&["--maxmemory", "6mb", "--maxmemory-policy", "noeviction"]);
+    let redis = Redis::connect(server.config()).await.unwrap();
+    let (store, queue) = (redis.queue(), QueueId::new(Tenant(name("t")), name("q")));
+    let mut stored = 0;
+    let refused = loop {
+        let command = NewCommand {
+            payload: vec![0; 50_000],
+            result_ttl: Ttl::millis(1).unwrap(),
+            ..patient(CommandId(Uuid::now_v7()))
+        };
+        match store.enqueue(&queue, vec![command], WhenIdle::Store, vec![]).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.message().contains("maxmemory"), "{refused:?}");
+    assert_eq!(refused.effectiveness(), Effectiveness::NotApplied, "{refused:?}");
+    let request = LeaseRequest {
+        worker: name("w"),
+        max: Limit::new(10).unwrap(),
+        visibility: Ttl::secs(60).unwrap(),
+        wait: Duration::ZERO,
+    };
+    let mut done = 0;
+    loop {
+        // The server knows none of these functions yet, and takes none.
+        let leased = store.lease(&queue, request.clone()).await.unwrap();
+        if leased.is_empty() {
+            break;
+        }
+        let acks = leased.iter().map(|one| Ack { lease: one.lease, result: None }).collect();
+        done += store.ack(&queue, acks, vec![]).await.unwrap().iter().filter(|a| a.is_ok()).count();
+    }
+    assert_eq!(done, stored, "what was acknowledged is handed out, and completed");
+    while store.sweep(Limit::new(1_000).unwrap()).await.unwrap() > 0 {}
+    let command = patient(CommandId(Uuid::now_v7()));
+    store.enqueue(&queue, vec![command], WhenIdle::Store, vec![]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

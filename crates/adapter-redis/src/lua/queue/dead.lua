@@ -6,7 +6,8 @@ load_all(ids)
 for _, id in ipairs(ids) do
     if loaded[id] then
         answer[n + 1], answer[n + 2] = id, loaded[id]
-        answer[n + 3], answer[n + 4] = call('HGET', tag .. ':body', id), call('HGET', tag .. ':progress', id)
+        local parts = call('HMGET', tag .. ':commands', id .. BODY, id .. PROGRESS)
+        answer[n + 3], answer[n + 4] = parts[1], parts[2]
         n = n + 4
     end
 end

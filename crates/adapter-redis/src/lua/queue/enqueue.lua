@@ -1,5 +1,5 @@
--- Stores what is new of a list, all in one step: what is kept of each id and the sequence are read once, written once. A
--- plain command (at once, alone, for ever, under no key of its own) goes straight to its places.
+-- Stores what is new of a list, all in one step: what is kept of each id and the sequence are read once, written once. 
+-- Plain commands (at once, alone, for ever, under no key of their own) go straight to their places.
 local naming, refuse, count = take() == '1', take(), take_number()
 local meta = tag .. ':meta'
 local idle = false
@@ -25,37 +25,59 @@ else
         call('HSET', meta, 'listed', 1)
     end
 end
-local ids, base = {}, taken + 1 - COMMAND_ARGUMENTS
-for i = 1, count do ids[i] = arguments[base + i * COMMAND_ARGUMENTS] end
-load_all(ids)
-local names, order, waiting, cores, b, n = {}, {}, {}, {}, 0, 0
-for i = 1, count do
-    local id, c, key, window, body = take_command()
-    if loaded[id] or key or idle or c[GROUP] or c[DEADLINE] or c[READY_AT] ~= now then
-        answers[i] = accept(idle, id, c, key, window, body)
-        b = #bodies
-    else
+-- One plain command, the most common list: no list is made of it.
+if count == 1 and not idle and arguments[taken + 5] == '' then
+    local id, body, rank, fields = take_command()
+    if call('ZADD', tag .. ':ids', 'NX', '0', id) == 1 then
         sequence = sequence + 1
-        c[SEQUENCE] = sequence
-        loaded[id] = c
-        bodies[b + 1], bodies[b + 2], b = id, body, b + 2
-        names[n + 1], names[n + 2] = 0, id
-        waiting[n + 1], waiting[n + 2] = now, id
-        order[n + 1], order[n + 2] = 0, place(id, c)
-        cores[n + 1], cores[n + 2] = id, pack_core(c)
-        n = n + 2
-        answers[i] = 0
+        call('ZADD', tag .. ':waiting', present(), id)
+        call('ZADD', tag .. ':order', '0', rank .. string.format('%016d', sequence) .. id)
+        call('HSET', tag .. ':commands', id, stored(sequence, fields), id .. BODY, body)
+        push_effects()
+        woken = 1
+        tell()
+        return { 0 }
+    end
+    taken = taken - 5
+end
+-- Where all are plain and new, nothing need be read.
+local plain, ids, given, ranks, fields, extras = not idle, {}, {}, {}, {}, {}
+local names, n = {}, 0
+for i = 1, count do
+    local id, body, rank, packed, more = take_command()
+    ids[i], given[i], ranks[i], fields[i], extras[i] = id, body, rank, packed, more
+    names[n + 1], names[n + 2], n = '0', id, n + 2
+    plain = plain and not more
+end
+local added = 0
+if plain then
+    for i = 1, n, PART do
+        added = added + call('ZADD', tag .. ':ids', 'NX', unpack(names, i, math.min(i + PART - 1, n)))
     end
 end
-if n > 0 then
-    in_parts('ZADD', ':ids', names)
+if plain and added == count then
+    local order, waiting, cores, at, b = {}, {}, {}, present(), 0
+    n = 0
+    for i = 1, count do
+        local id = ids[i]
+        sequence = sequence + 1
+        waiting[n + 1], waiting[n + 2] = at, id
+        order[n + 1], order[n + 2], n = '0', ranks[i] .. string.format('%016d', sequence) .. id, n + 2
+        cores[b + 1], cores[b + 2], cores[b + 3], cores[b + 4] = id, stored(sequence, fields[i]), id .. BODY, given[i]
+        b = b + 4
+        answers[i] = 0
+    end
     in_parts('ZADD', ':waiting', waiting)
     in_parts('ZADD', ':order', order)
-    in_parts('HSET', ':core', cores)
-    woken = woken + n / 2
+    in_parts('HSET', ':commands', cores)
+    woken = count
+    push_effects()
+else
+    load_all(ids)
+    for i = 1, count do answers[i] = accept(idle, ids[i], given[i], fields[i], extras[i]) end
+    flush()
+    in_parts('HSET', ':commands', bodies)
+    if bodies[1] then push_effects() end
 end
-flush()
-in_parts('HSET', ':body', bodies)
-if b > 0 then push_effects() end
 tell()
 return answers

@@ -7,7 +7,7 @@ if settled == 256 then
     tell()
     return { now, 1, false }
 end
-if call('ZADD', tag .. ':seen', now, worker) == 1 then
+if call('ZADD', tag .. ':seen', present(), worker) == 1 then
     -- Once per worker: those of long ago go, and the whole where nobody comes any more.
     call('ZREMRANGEBYSCORE', tag .. ':seen', '-inf', now - 2592000000000)
     call('PEXPIRE', tag .. ':seen', 2592000000)
@@ -44,36 +44,58 @@ if count == 0 then
     return { now, 0, next_at or false }
 end
 if waited then call('ZREM', tag .. ':waits', worker) end
-local ids = {}
-for i = 1, count do ids[i] = string.sub(places[i * 2 - 1], 22) end
-load_all(ids)
-local answer, n, w = { now, 0, false }, 3, 0
-local bodies, cores, until_at, held = {}, {}, now + visibility, {}
-for i = 1, count, PART do
-    local part = call('HMGET', tag .. ':body', unpack(ids, i, math.min(i + PART - 1, count)))
-    for j = 1, #part do bodies[i + j - 1] = part[j] end
+local until_at = now + visibility
+local lease_head = plain_lease(until_at, worker)
+-- One plain command, the most common delivery: no list is made of it.
+if count == 1 and not rate and settled == 0 then
+    local id = string.sub(places[1], 22)
+    local found = call('HMGET', tag .. ':commands', id, id .. BODY)
+    local packed = found[1]
+    if plain_stage(packed) == 0 then
+        call('ZREM', tag .. ':waiting', id)
+        call('ZADD', tag .. ':leased', whole(until_at), id)
+        call('HSET', tag .. ':commands', id, held_by(packed, lease_head, string.sub(secrets, 1, 16)))
+        return { now, 0, false, id, 0, 1, false, false, found[2] }
+    end
 end
+local ids, fields = {}, {}
 for i = 1, count do
-    local id = ids[i]
-    local c = loaded[id]
-    if c then
-        local attempts = c[ATTEMPTS] + 1
-        if c[DEADLINE] then file(':due', id, false) end
+    local id = string.sub(places[i * 2 - 1], 22)
+    ids[i], fields[i * 2 - 1], fields[i * 2] = id, id, id .. BODY
+end
+local found = {}
+for i = 1, count * 2, PART do
+    local part = call('HMGET', tag .. ':commands', unpack(fields, i, math.min(i + PART - 1, count * 2)))
+    if i == 1 then found = part else for j = 1, #part do found[i + j - 1] = part[j] end end
+end
+local answer, n, w = { now, 0, false }, 3, 0
+local cores, held, until_text = {}, {}, whole(until_at)
+for i = 1, count do
+    local id, packed, secret = ids[i], found[i * 2 - 1], string.sub(secrets, i * 16 - 15, i * 16)
+    local attempts, group, deadline, core = 1, false, false, nil
+    if plain_stage(packed) == 0 then
+        core = held_by(packed, lease_head, secret)
+    elseif packed then
+        local c = unpack_core(packed)
+        attempts, group, deadline = c[ATTEMPTS] + 1, c[GROUP], c[DEADLINE]
+        if deadline then file(':due', id, false) end
         c[STAGE], c[ATTEMPTS], c[UNTIL], c[WORKER] = LEASED, attempts, until_at, worker
-        c[LEASE] = attempts .. ':' .. string.sub(secrets, i * 16 - 15, i * 16)
+        c[LEASE] = attempts .. ':' .. secret
         c[SETTLED], c[VERSION], c[MODIFIED] = 'o', c[VERSION] + 1, now
-        cores[w + 1], cores[w + 2] = id, pack_core(c)
-        held[w + 1], held[w + 2] = until_at, id
-        w = w + 2
-        if c[GROUP] then call('HINCRBY', tag .. ':held', c[GROUP], 1) end
+        if group then call('HINCRBY', tag .. ':held', group, 1) end
+        core = pack_core(c)
+    end
+    if core then
+        cores[w + 1], cores[w + 2] = id, core
+        held[w + 1], held[w + 2], w = until_text, id, w + 2
         answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4], answer[n + 5], answer[n + 6] =
-            id, i - 1, attempts, c[GROUP], c[DEADLINE], bodies[i]
+            id, i - 1, attempts, group, deadline, found[i * 2]
         n = n + 6
     end
 end
 in_parts('ZREM', ':waiting', ids)
 in_parts('ZADD', ':leased', held)
-in_parts('HSET', ':core', cores)
+in_parts('HSET', ':commands', cores)
 if rate then
     call('HSET', tag .. ':meta', 'full_at', whole(math.max(full_at, now) + interval * count))
 end

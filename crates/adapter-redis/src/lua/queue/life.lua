@@ -1,6 +1,6 @@
 -- Every script of a queue goes on with this: how a command is kept, where it is filed, what time alone makes of it. One
--- packed text a command, in one hash, so that a list of commands is one HMGET and one HSET; filing is collected and
--- written once. The steps are those of rules::CommandCore; the tests hold the two against each other.
+-- packed text a command, in one hash, so that a list of commands is one HMGET and one HSET (its payload, result and
+-- progress are fields beside it: its id and a letter); filing is collected and written once. The steps are those of rules::CommandCore; the tests hold the two against each other.
 local call, pack_core, unpack_core
 -- The places of a command's fields.
 local VERSION <const> = 1
@@ -35,6 +35,10 @@ local COMPLETED <const> = 4
 local DEAD <const> = 5
 local CANCELLED <const> = 6
 local PURGED <const> = 7
+-- Behind the id: the fields of a command's payload, result and progress.
+local BODY <const> = 'b'
+local RESULT <const> = 'r'
+local PROGRESS <const> = 'p'
 local RAN_OUT <const> = 'the lease ran out before the attempt was finished'
 local LATE <const> = 'the deadline passed before the command was finished'
 -- What unpack takes at once is bounded by the stack; even, so that pairs stay together.
@@ -59,7 +63,7 @@ local loaded, changed, freed, filing
 
 local function load_all(ids)
     for i = 1, #ids, PART do
-        local found = call('HMGET', tag .. ':core', unpack(ids, i, math.min(i + PART - 1, #ids)))
+        local found = call('HMGET', tag .. ':commands', unpack(ids, i, math.min(i + PART - 1, #ids)))
         for j = 1, #found do
             local id = ids[i + j - 1]
             if loaded[id] == nil then loaded[id] = found[j] and unpack_core(found[j]) end
@@ -69,7 +73,7 @@ end
 
 local function load(id)
     if loaded[id] == nil then
-        local packed = call('HGET', tag .. ':core', id)
+        local packed = call('HGET', tag .. ':commands', id)
         loaded[id] = packed and unpack_core(packed)
     end
     return loaded[id]
@@ -100,12 +104,12 @@ local function flush()
     end
     filing = {}
     if freed[1] then
-        for _, kept in ipairs({ ':core', ':body', ':result', ':progress' }) do in_parts('HDEL', kept, freed) end
+        in_parts('HDEL', ':commands', freed)
         freed = {}
     end
     local cores, n = {}, 0
     for id in pairs(changed) do cores[n + 1], cores[n + 2], n = id, pack_core(loaded[id]), n + 2 end
-    in_parts('HSET', ':core', cores)
+    in_parts('HSET', ':commands', cores)
     changed = {}
 end
 
@@ -115,11 +119,11 @@ local woken, ended
 -- A user who may not publish only makes others wait longer.
 local function tell()
     if woken > 0 then redis.pcall('SPUBLISH', tag .. ':ready', woken) end
-    if ended[1] then redis.pcall('SPUBLISH', tag .. ':ended', table.concat(ended)) end
+    if ended[1] then redis.pcall('SPUBLISH', tag .. ':ended', ended[2] and table.concat(ended) or ended[1]) end
 end
 
 -- Priority, then sequence: members of equal score are in bytewise order.
-local function place(id, c) return string.format('%05.0f%016.0f', 32767 - c[PRIORITY], c[SEQUENCE]) .. id end
+local function place(id, c) return string.format('%05d%016d', 32767 - c[PRIORITY], c[SEQUENCE]) .. id end
 
 local function is_gone(c)
     if c[DELETED] then return true end
@@ -240,21 +244,20 @@ local function settle(id, c)
     end
 end
 
--- Settles up to `most` of what is due; whether more may be.
-local function settle_due(most)
-    local count = 0
-    for _, set in ipairs({ ':leased', ':due' }) do
-        if count < most then
-            local ids = call('ZRANGEBYSCORE', tag .. set, '-inf', now, 'LIMIT', 0, most - count)
-            if ids[1] then
-                load_all(ids)
-                for _, id in ipairs(ids) do
-                    if loaded[id] then settle(id, loaded[id]) else file(set, id, false) end
-                end
-                count = count + #ids
-            end
-        end
+local function settle_set(set, most)
+    local ids = call('ZRANGEBYSCORE', tag .. set, '-inf', present(), 'LIMIT', '0', most)
+    if not ids[1] then return 0 end
+    load_all(ids)
+    for _, id in ipairs(ids) do
+        if loaded[id] then settle(id, loaded[id]) else file(set, id, false) end
     end
+    return #ids
+end
+
+-- Settles up to `most` of what is due: how many.
+local function settle_due(most)
+    local count = settle_set(':leased', most)
+    if count < most then count = count + settle_set(':due', most - count) end
     if count > 0 then flush() end
     return count
 end
@@ -282,7 +285,8 @@ end
 local function free(id, c)
     unfile(id, c)
     file(':ids', id, false)
-    freed[#freed + 1] = id
+    local n = #freed
+    freed[n + 1], freed[n + 2], freed[n + 3], freed[n + 4] = id, id .. BODY, id .. RESULT, id .. PROGRESS
     loaded[id], changed[id] = false, nil
 end
 -- With each call:

@@ -5,5 +5,5 @@ if not c then return false end
 c[VERSION], c[MODIFIED] = c[VERSION] + 1, now
 changed[id] = true
 flush()
-call('HSET', tag .. ':progress', id, text)
+call('HSET', tag .. ':commands', id .. PROGRESS, text)
 return 1

@@ -1,6 +1,6 @@
 -- Removes dead letters; a tombstone of each stays until its time: how many.
 local tombstone, count = take_number(), take_number()
-local ids, purged = {}, {}
+local ids, parts, purged = {}, {}, 0
 for i = 1, count do ids[i] = take() end
 load_all(ids)
 for _, id in ipairs(ids) do
@@ -10,9 +10,12 @@ for _, id in ipairs(ids) do
         c[STAGE], c[DELETED], c[VERSION], c[MODIFIED] = PURGED, now, c[VERSION] + 1, now
         changed[id] = true
         file(':graves', 'c' .. id, now + tombstone)
-        purged[#purged + 1] = id
+        purged = purged + 1
+        parts[#parts + 1] = id .. BODY
+        parts[#parts + 1] = id .. RESULT
+        parts[#parts + 1] = id .. PROGRESS
     end
 end
 flush()
-for _, kept in ipairs({ ':body', ':result', ':progress' }) do in_parts('HDEL', kept, purged) end
-return #purged
+in_parts('HDEL', ':commands', parts)
+return purged

@@ -37,7 +37,7 @@ local function restore_command()
     c[LEASE], c[SETTLED], c[CANCEL], c[ERROR] = optional(take()), take(), take() == '1', optional(take())
     c[ENDED], c[DELETED] = instant(take()), instant(take())
     local tombstone = take_number()
-    local parts = { [':body'] = take(), [':result'] = take(), [':progress'] = take() }
+    local parts = { [BODY] = take(), [RESULT] = take(), [PROGRESS] = take() }
     local old = load(id)
     if old and not is_newer(c[VERSION], c[MODIFIED], old[VERSION], old[MODIFIED]) then return 0 end
     if old then
@@ -74,8 +74,8 @@ local function restore_command()
     end
     if stage > LEASED then ended[#ended + 1] = id end
     flush()
-    for set, value in pairs(parts) do
-        if value ~= '' then call('HSET', tag .. set, id, string.sub(value, 2)) end
+    for part, value in pairs(parts) do
+        if value ~= '' then call('HSET', tag .. ':commands', id .. part, string.sub(value, 2)) end
     end
     return 1
 end

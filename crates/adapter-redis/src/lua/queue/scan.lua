@@ -7,10 +7,8 @@ if section == 'c' then
     for _, id in ipairs(ids) do
         if loaded[id] then
             answer[n + 1], answer[n + 2], n = id, loaded[id], n + 2
-            for _, part in ipairs({ ':body', ':result', ':progress' }) do
-                n = n + 1
-                answer[n] = call('HGET', tag .. part, id)
-            end
+            local parts = call('HMGET', tag .. ':commands', id .. BODY, id .. RESULT, id .. PROGRESS)
+            answer[n + 1], answer[n + 2], answer[n + 3], n = parts[1], parts[2], parts[3], n + 3
         end
     end
 elseif section == 'd' then
