@@ -152,7 +152,7 @@ impl Default for QdrantConfig {
             timeout_ms: 30_000,
             connect_timeout_ms: 5_000,
             pool_size: 3,
-            retries: 3,
+            retries: 5,
             compression: Compression::None,
             batch_points: 512,
             batch_bytes: 8 << 20,

@@ -75,6 +75,11 @@ fn describe(status: &Status) -> (ErrorKind, bool, Retry, String) {
         let way = "Qdrant cannot be reached; start it or check qdrant.url (the port of gRPC)";
         return (Unavailable, false, soon, way.to_owned());
     }
+    // Of a cluster: a shard has no replica that serves, as in the moment between a collection and its shards.
+    if status.code() == Code::Internal && said.contains("read operations failed") {
+        let way = "no replica of a shard answers; see whether all peers are up";
+        return (Unavailable, false, soon, way.to_owned());
+    }
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => {
             let way = "Qdrant refuses the API key for this; check qdrant.api_key and its rights";
@@ -162,6 +167,8 @@ mod tests {
         }
         let refused = mapped(Code::Internal, "Failed to connect to http://h: refused");
         assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        let lost = mapped(Code::Internal, "Service internal error: 0 of 0 read operations failed");
+        assert_eq!((lost.kind(), lost.retry_hint()), (ErrorKind::Unavailable, Retry::Soon));
         assert_eq!(refused.effectiveness(), NotApplied);
     }
 

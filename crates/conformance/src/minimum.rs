@@ -16,7 +16,7 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
             "json" | "sqlite" | "pg" => &[Records, Durable, MultiProcess],
             // What a crash can lose is in the hands of who runs the server.
             "redis" | "redis-cluster" => &[Records, MultiProcess],
-            "qdrant" => &[Durable, MultiProcess],
+            "qdrant" | "qdrant-cluster" => &[Durable, MultiProcess],
             _ => return None,
         };
         Some(base.iter().chain(more).copied().collect())
@@ -30,7 +30,7 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
         "cache" if adapter.starts_with("redis") => kept(&[]),
         "cache" => kept(&[ExactCounts]),
         "graph" => kept(&[Effects, History, NeighbourhoodInStore, ExactCounts]),
-        "vectors" if adapter == "qdrant" => {
+        "vectors" if adapter.starts_with("qdrant") => {
             kept(&[DenseVectors, SparseVectors, ExactCounts, DenseIndex])
         }
         "vectors" => kept(&[DenseVectors, SparseVectors, ExactCounts]),

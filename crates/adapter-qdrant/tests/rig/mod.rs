@@ -10,7 +10,15 @@ use std::time::Duration;
 use hexmem_adapter_memory::{ManualClock, SystemClock};
 use hexmem_adapter_qdrant::{Qdrant, QdrantConfig};
 use hexmem_conformance::{Rig, manual_time};
-use hexmem_ports::{Clock, Limit, Name, Prefix, Tenant, VectorStore};
+use hexmem_ports::{Clock, VectorStore};
+
+/// The nodes of the cluster of the tests.
+pub(crate) fn cluster_urls() -> Vec<String> {
+    let urls = std::env::var("HEXMEM_TEST_QDRANT_CLUSTER_URL").unwrap_or_else(|_| {
+        panic!("HEXMEM_TEST_QDRANT_CLUSTER_URL names no cluster; `cargo xtask test` starts one")
+    });
+    urls.split(',').map(str::to_owned).collect()
+}
 
 /// The server of the tests. A suite without it does not pass in silence.
 pub(crate) fn server_url() -> String {
@@ -29,26 +37,33 @@ pub(crate) async fn open(config: QdrantConfig, clock: Arc<dyn Clock>) -> Qdrant 
     Qdrant::connect(config, clock).await.unwrap()
 }
 
-/// A handle on the server, under a prefix that no other test uses. What is under it is dropped at the end.
-pub(crate) async fn own() -> (Qdrant, Cleaner) {
+/// Settings under a prefix that no other test uses. What is under it is dropped at the end.
+fn own_prefix(config: QdrantConfig) -> (QdrantConfig, Cleaner) {
     let prefix = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
-    let config = QdrantConfig { prefix: prefix.clone(), ..config(server_url()) };
-    (open(config, Arc::new(SystemClock)).await, Cleaner { prefix })
+    let url = config.url.clone();
+    (QdrantConfig { prefix: prefix.clone(), ..config }, Cleaner { url, prefix })
+}
+
+/// A handle on the server, under a prefix of its own.
+pub(crate) async fn own() -> (Qdrant, Cleaner) {
+    let (config, cleaner) = own_prefix(config(server_url()));
+    (open(config, Arc::new(SystemClock)).await, cleaner)
 }
 
 /// Drops all collections of a prefix.
 pub(crate) struct Cleaner {
+    url: String,
     prefix: String,
 }
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
-        let begins = format!("{}.", self.prefix);
+        let (url, begins) = (self.url.clone(), format!("{}.", self.prefix));
         // Not on the test's own threads: they may be ending.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let client = qdrant_client::Qdrant::from_url(&server_url())
+                let client = qdrant_client::Qdrant::from_url(&url)
                     .skip_compatibility_check()
                     .timeout(Duration::from_secs(30))
                     .build()?;
@@ -66,27 +81,34 @@ impl Drop for Cleaner {
     }
 }
 
-/// A rig with two handles on one prefix.
+/// A rig with two handles on one prefix of the server.
 pub(crate) async fn bench() -> Rig<dyn VectorStore> {
+    let (config, cleaner) = own_prefix(config(server_url()));
+    rig("qdrant", [config.clone(), config], cleaner).await
+}
+
+/// A rig with a handle on each of two nodes, and collections of two shards.
+pub(crate) async fn cluster() -> Rig<dyn VectorStore> {
+    let urls = cluster_urls();
+    let sharded = QdrantConfig { shard_number: Some(2), ..config(&urls[0]) };
+    let (first, cleaner) = own_prefix(sharded);
+    let second = QdrantConfig { url: urls[1].clone(), ..first.clone() };
+    rig("qdrant-cluster", [first, second], cleaner).await
+}
+
+async fn rig(
+    adapter: &'static str,
+    configs: [QdrantConfig; 2],
+    cleaner: Cleaner,
+) -> Rig<dyn VectorStore> {
     let clock = Arc::new(ManualClock::default());
-    let (first, cleaner) = own().await;
-    let config = first.config().clone();
-    drop(first);
-    let open = async || open(config.clone(), Arc::clone(&clock) as Arc<dyn Clock>).await.vectors();
-    let (store, other) = (Arc::new(open().await), Arc::new(open().await));
+    let [first, second] = configs;
+    let store = Arc::new(open(first, Arc::clone(&clock) as Arc<dyn Clock>).await.vectors());
+    let other = Arc::new(open(second, Arc::clone(&clock) as Arc<dyn Clock>).await.vectors());
     let declares = store.capabilities();
-    let time = manual_time(clock.clone(), {
-        let clock = Arc::clone(&clock);
-        move |span| clock.advance(span)
-    });
-    let mut rig = Rig::new("qdrant", store as Arc<dyn VectorStore>, declares, time);
+    let time = manual_time(clock.clone(), move |span| clock.advance(span));
+    let mut rig = Rig::new(adapter, store as Arc<dyn VectorStore>, declares, time);
     rig.other = other;
     rig.guard = Some(Arc::new(cleaner));
     rig
-}
-
-/// All collections of a tenant.
-pub(crate) async fn listed(store: &dyn VectorStore, tenant: &Tenant) -> Vec<Name> {
-    let prefix = Prefix::default();
-    store.list(tenant, &prefix, None, Limit::new(1_000).unwrap()).await.unwrap().items
 }
