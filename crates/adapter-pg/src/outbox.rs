@@ -8,7 +8,7 @@ use hexmem_ports::{
 use uuid::Uuid;
 
 use crate::Postgres;
-use crate::query::Work;
+use crate::query::{Query, Work};
 use crate::value::{At, Hash, lock_key};
 
 impl Postgres {
@@ -20,13 +20,13 @@ impl Postgres {
 
 /// Effects as the arguments of `hexmem.push_effects`, for functions that call it themselves.
 pub(crate) struct Effects {
-    pub(crate) ids: Vec<Uuid>,
-    pub(crate) topics: Vec<String>,
-    pub(crate) keys: Vec<String>,
-    pub(crate) hashes: Vec<Hash>,
-    pub(crate) payloads: Vec<String>,
+    ids: Vec<Uuid>,
+    topics: Vec<String>,
+    keys: Vec<String>,
+    hashes: Vec<Hash>,
+    payloads: Vec<String>,
     /// Keys of the advisory locks that keep the order within a key.
-    pub(crate) locks: Vec<i64>,
+    locks: Vec<i64>,
 }
 
 impl Effects {
@@ -52,6 +52,14 @@ impl Effects {
     }
 }
 
+impl Query<'_> {
+    /// The next six arguments: `effects`, in the order of `hexmem.push_effects`.
+    pub(crate) fn effects(self, effects: &Effects) -> Self {
+        let Effects { ids, topics, keys, hashes, payloads, locks } = effects;
+        self.bind(ids).bind(topics).bind(keys).bind(hashes).bind(payloads).bind(locks)
+    }
+}
+
 impl Work<'_> {
     /// Adds effects to the change: committed with it, or not at all. The last statement of a transaction: it
     /// locks the keys until the commit.
@@ -59,16 +67,7 @@ impl Work<'_> {
         if effects.ids.is_empty() {
             return Ok(());
         }
-        self.query(include_str!("sql/outbox/push.sql"))
-            .bind(&effects.ids)
-            .bind(&effects.topics)
-            .bind(&effects.keys)
-            .bind(&effects.hashes)
-            .bind(&effects.payloads)
-            .bind(&effects.locks)
-            .execute()
-            .await
-            .map(|_| ())
+        self.query(include_str!("sql/outbox/push.sql")).effects(effects).execute().await.map(|_| ())
     }
 }
 

@@ -16,12 +16,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::rows::{self, column, count, texts};
+use super::rows::{self, Columns, column, count, missing, texts};
 use super::touched::{Named, Touched};
 use super::writes::Writes;
 use crate::outbox::Effects;
 use crate::query::Query;
-use crate::value::{At, Hash};
+use crate::value::Hash;
 use crate::{Postgres, Tx};
 
 const OP: &str = "graph.apply";
@@ -136,7 +136,7 @@ impl Work<'_> {
                 0 => {
                     let head = Head {
                         revision: row.revision()?,
-                        exists: row.created.is_some(),
+                        exists: row.columns.created.is_some(),
                         at: row.recorded()?,
                     };
                     touched.body = Some(row.body.unwrap_or(0));
@@ -259,9 +259,7 @@ impl Work<'_> {
             .bind(write)
             .bind(ids)
             .bind(offsets);
-        let query = writes.bind(self.bind_known(touched, query));
-        let Effects { ids, topics, keys, hashes, payloads, locks } = effects;
-        let query = query.bind(ids).bind(topics).bind(keys).bind(hashes).bind(payloads).bind(locks);
+        let query = writes.bind(self.bind_known(touched, query)).effects(&effects);
         query.fetch_all().await.map_err(|error| error.with("graph", self.graph))
     }
 
@@ -333,19 +331,7 @@ pub(super) struct Loaded {
     body: Option<i64>,
     version: Option<i64>,
     revision: Option<i64>,
-    created: Option<At>,
-    recorded: Option<At>,
-    superseded: Option<At>,
-    id: Option<String>,
-    kind: Option<String>,
-    data: Option<String>,
-    edge: Option<Uuid>,
-    src: Option<String>,
-    dst: Option<String>,
-    weight: Option<f64>,
-    from: Option<At>,
-    until: Option<At>,
-    source: Option<String>,
+    columns: Columns,
 }
 
 impl<'r> FromRow<'r, PgRow> for Loaded {
@@ -355,77 +341,33 @@ impl<'r> FromRow<'r, PgRow> for Loaded {
             body: row.try_get(1)?,
             version: row.try_get(2)?,
             revision: row.try_get(3)?,
-            created: row.try_get(4)?,
-            recorded: row.try_get(5)?,
-            superseded: row.try_get(6)?,
-            id: row.try_get(7)?,
-            kind: row.try_get(8)?,
-            data: row.try_get(9)?,
-            edge: row.try_get(10)?,
-            src: row.try_get(11)?,
-            dst: row.try_get(12)?,
-            weight: row.try_get(13)?,
-            from: row.try_get(14)?,
-            until: row.try_get(15)?,
-            source: row.try_get(16)?,
+            columns: Columns::read(row, 4)?,
         })
     }
 }
 
-fn missing() -> Error {
-    Error::corrupt(OP, "a column that must be filled is empty").with("table", "graph")
-}
-
 impl Loaded {
     pub(super) fn revision(&self) -> Result<i64> {
-        self.revision.ok_or_else(missing)
+        self.revision.ok_or_else(|| missing(OP))
     }
 
     fn recorded(&self) -> Result<Timestamp> {
-        self.recorded.map(|at| at.0).ok_or_else(missing)
+        self.columns.recorded.map(|at| at.0).ok_or_else(|| missing(OP))
     }
 
     fn uuid(&self) -> Result<Uuid> {
-        self.edge.ok_or_else(missing)
+        self.columns.edge.ok_or_else(|| missing(OP))
     }
 
     fn text(self) -> Result<String> {
-        self.id.ok_or_else(missing)
+        self.columns.id.ok_or_else(|| missing(OP))
     }
 
     pub(super) fn node(self) -> Result<Node> {
-        let row = || {
-            Some((
-                self.id?,
-                self.version?,
-                self.kind?,
-                self.created?,
-                self.recorded?,
-                self.superseded,
-                self.data?,
-            ))
-        };
-        rows::node(OP, row().ok_or_else(missing)?)
+        self.columns.node(OP, self.version)
     }
 
     pub(super) fn edge(self) -> Result<Edge> {
-        let row = || {
-            Some((
-                self.edge?,
-                self.version?,
-                self.src?,
-                self.kind?,
-                self.dst?,
-                self.weight?,
-                self.from,
-                self.until,
-                self.source,
-                self.created?,
-                self.recorded?,
-                self.superseded,
-                self.data?,
-            ))
-        };
-        rows::edge(OP, row().ok_or_else(missing)?)
+        self.columns.edge(OP, self.version)
     }
 }

@@ -205,12 +205,7 @@ impl GraphStore for PgGraphs {
             .postgres
             .write(OP, include_str!("../sql/graph/delete.sql"))
             .bind(Hash(graph.digest()))
-            .bind(effects.ids)
-            .bind(effects.topics)
-            .bind(effects.keys)
-            .bind(effects.hashes)
-            .bind(effects.payloads)
-            .bind(effects.locks)
+            .effects(&effects)
             .fetch_one()
             .await?;
         if deleted && let Err(error) = compact::clear(&self.postgres, OP).await {

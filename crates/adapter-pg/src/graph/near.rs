@@ -8,10 +8,9 @@ use hexmem_ports::{
 };
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
-use uuid::Uuid;
 
 use super::find::{some, valid_at};
-use super::rows::{self, texts};
+use super::rows::{self, Columns, missing, texts};
 use crate::Postgres;
 use crate::value::{At, Hash};
 
@@ -56,15 +55,15 @@ pub(super) async fn neighbourhood(
         match row.tag {
             0 => more = row.more == Some(true),
             1 => {
-                let node = rows::node(OP, row.node().ok_or_else(missing)?)?;
+                let node = row.columns.node(OP, row.version)?;
                 kept.insert(node.id.clone(), distance);
                 found.nodes.push(Reached { node, distance, via: None });
             }
             2 => {
-                let id = row.id.ok_or_else(missing)?;
+                let id = row.columns.id.ok_or_else(|| missing(OP))?;
                 kept.insert(rows::name(OP, id)?, distance);
             }
-            _ => found.edges.push(rows::edge(OP, row.edge().ok_or_else(missing)?)?),
+            _ => found.edges.push(row.columns.edge(OP, row.version)?),
         }
     }
     found.nodes.sort_by(|a, b| (a.distance, &a.node.id).cmp(&(b.distance, &b.node.id)));
@@ -75,29 +74,13 @@ pub(super) async fn neighbourhood(
     Ok(found)
 }
 
-fn missing() -> hexmem_ports::Error {
-    hexmem_ports::Error::corrupt(OP, "a column that must be filled is empty").with("table", "graph")
-}
-
 /// A row of `hexmem.graph_near`.
 struct Near {
     tag: i16,
     hops: Option<i32>,
     more: Option<bool>,
     version: Option<i64>,
-    created: Option<At>,
-    recorded: Option<At>,
-    superseded: Option<At>,
-    id: Option<String>,
-    kind: Option<String>,
-    data: Option<String>,
-    edge: Option<Uuid>,
-    src: Option<String>,
-    dst: Option<String>,
-    weight: Option<f64>,
-    from: Option<At>,
-    until: Option<At>,
-    source: Option<String>,
+    columns: Columns,
 }
 
 impl<'r> FromRow<'r, PgRow> for Near {
@@ -107,44 +90,7 @@ impl<'r> FromRow<'r, PgRow> for Near {
             hops: row.try_get(1)?,
             more: row.try_get(2)?,
             version: row.try_get(3)?,
-            created: row.try_get(4)?,
-            recorded: row.try_get(5)?,
-            superseded: row.try_get(6)?,
-            id: row.try_get(7)?,
-            kind: row.try_get(8)?,
-            data: row.try_get(9)?,
-            edge: row.try_get(10)?,
-            src: row.try_get(11)?,
-            dst: row.try_get(12)?,
-            weight: row.try_get(13)?,
-            from: row.try_get(14)?,
-            until: row.try_get(15)?,
-            source: row.try_get(16)?,
+            columns: Columns::read(row, 4)?,
         })
-    }
-}
-
-impl Near {
-    fn node(self) -> Option<rows::NodeRow> {
-        let Self { id, version, kind, created, recorded, superseded, data, .. } = self;
-        Some((id?, version?, kind?, created?, recorded?, superseded, data?))
-    }
-
-    fn edge(self) -> Option<rows::EdgeRow> {
-        Some((
-            self.edge?,
-            self.version?,
-            self.src?,
-            self.kind?,
-            self.dst?,
-            self.weight?,
-            self.from,
-            self.until,
-            self.source,
-            self.created?,
-            self.recorded?,
-            self.superseded,
-            self.data?,
-        ))
     }
 }

@@ -3,6 +3,8 @@
 use hexmem_ports::rules::graph::GraphLife;
 use hexmem_ports::{Edge, EdgeId, Error, Name, Node, Result, Revision};
 use serde_json::Value;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::value::At;
@@ -29,6 +31,77 @@ pub(super) type EdgeRow = (
 
 /// version, revision, log start, created, deleted, updated.
 pub(super) type LifeRow = (i64, i64, i64, Option<At>, Option<At>, Option<At>);
+
+/// What a function of the schema answers of nodes and edges in the same columns, from `created` to `source`. The version
+/// lies before them.
+pub(super) struct Columns {
+    pub(super) created: Option<At>,
+    pub(super) recorded: Option<At>,
+    superseded: Option<At>,
+    pub(super) id: Option<String>,
+    kind: Option<String>,
+    data: Option<String>,
+    pub(super) edge: Option<Uuid>,
+    src: Option<String>,
+    dst: Option<String>,
+    weight: Option<f64>,
+    from: Option<At>,
+    until: Option<At>,
+    source: Option<String>,
+}
+
+impl Columns {
+    /// The columns of `row`, the first of them at `start`.
+    pub(super) fn read(row: &PgRow, start: usize) -> sqlx::Result<Self> {
+        Ok(Self {
+            created: row.try_get(start)?,
+            recorded: row.try_get(start + 1)?,
+            superseded: row.try_get(start + 2)?,
+            id: row.try_get(start + 3)?,
+            kind: row.try_get(start + 4)?,
+            data: row.try_get(start + 5)?,
+            edge: row.try_get(start + 6)?,
+            src: row.try_get(start + 7)?,
+            dst: row.try_get(start + 8)?,
+            weight: row.try_get(start + 9)?,
+            from: row.try_get(start + 10)?,
+            until: row.try_get(start + 11)?,
+            source: row.try_get(start + 12)?,
+        })
+    }
+
+    pub(super) fn node(self, operation: &'static str, version: Option<i64>) -> Result<Node> {
+        let Self { id, kind, created, recorded, superseded, data, .. } = self;
+        let row = || Some((id?, version?, kind?, created?, recorded?, superseded, data?));
+        node(operation, row().ok_or_else(|| missing(operation))?)
+    }
+
+    pub(super) fn edge(self, operation: &'static str, version: Option<i64>) -> Result<Edge> {
+        let row = || {
+            Some((
+                self.edge?,
+                version?,
+                self.src?,
+                self.kind?,
+                self.dst?,
+                self.weight?,
+                self.from,
+                self.until,
+                self.source,
+                self.created?,
+                self.recorded?,
+                self.superseded,
+                self.data?,
+            ))
+        };
+        edge(operation, row().ok_or_else(|| missing(operation))?)
+    }
+}
+
+/// A row lacks what it must have.
+pub(super) fn missing(operation: &'static str) -> Error {
+    corrupt(operation, "a column that must be filled is empty")
+}
 
 fn corrupt(operation: &'static str, what: &'static str) -> Error {
     Error::corrupt(operation, what).with("table", "graph")

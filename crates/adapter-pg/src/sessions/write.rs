@@ -58,12 +58,7 @@ impl PgSessions {
             .bind(new.origin.user_agent.as_ref().map(Name::as_str))
             .bind(new.origin.auth_hash.map(Hash))
             .bind(new.origin.parent.map(|id| id.0))
-            .bind(effects.ids)
-            .bind(effects.topics)
-            .bind(effects.keys)
-            .bind(effects.hashes)
-            .bind(effects.payloads)
-            .bind(effects.locks)
+            .effects(&effects)
             .fetch_one()
             .await?;
         match outcome.as_str() {
@@ -130,12 +125,7 @@ impl PgSessions {
                 // No session has a version beyond i64.
                 .bind(i64::try_from(expected).unwrap_or(-1))
                 .bind(op.0)
-                .bind(&effects.ids)
-                .bind(&effects.topics)
-                .bind(&effects.keys)
-                .bind(&effects.hashes)
-                .bind(&effects.payloads)
-                .bind(&effects.locks)
+                .effects(&effects)
                 .fetch_optional()
                 .await?;
             let Some(Judged(row, outcome)) = row else { return Ok(None) };
@@ -176,12 +166,7 @@ impl PgSessions {
             .bind(rotate.auth_hash.map(Hash))
             .bind(rotate.ip.map(|ip| ip.to_string()))
             .bind(rotate.user_agent.as_ref().map(Name::as_str))
-            .bind(effects.ids)
-            .bind(effects.topics)
-            .bind(effects.keys)
-            .bind(effects.hashes)
-            .bind(effects.payloads)
-            .bind(effects.locks)
+            .effects(&effects)
             .fetch_one()
             .await?;
         let Some(session) = row.map(|row| row.session) else { return Ok(None) };
