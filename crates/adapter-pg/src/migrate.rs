@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "vectors" "0006_vectors.sql",
     7 "queue_steps" "0007_queue_steps.sql",
     8 "graph_walk" "0008_graph_walk.sql",
+    9 "vector_remains" "0009_vector_remains.sql",
 ];
 
 impl Migration {

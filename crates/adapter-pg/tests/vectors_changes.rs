@@ -91,6 +91,47 @@ async fn agrees_with_memory_through_changes() {
     }
 }
 
+/// Drops a collection as a process does that ends before it has freed the rows.
+async fn drop_and_end(database: &rig::Database) {
+    let mut connection = rig::connect(&database.url).await;
+    let sql = "SELECT hexmem.vector_drop($1)";
+    let hash = collection().digest().0;
+    let dropped: bool =
+        sqlx::query_scalar(sql).bind(hash.as_slice()).fetch_one(&mut connection).await.unwrap();
+    assert!(dropped);
+}
+
+/// The name is free at once, whatever the dropped collection held; its rows are freed by the next drop, and no others.
+#[tokio::test]
+async fn what_a_drop_that_was_cut_off_left_is_freed_by_the_next_one() {
+    let bench = rig::bench().await;
+    let store = bench.first.vectors();
+    store.create(&collection(), spec()).await.unwrap();
+    store.upsert(&collection(), (0..3_000).map(|n| point(n, 0)).collect()).await.unwrap();
+    store.delete(&collection(), &[point(7, 0).id]).await.unwrap();
+    drop_and_end(&bench.database).await;
+    assert!(store.info(&collection()).await.unwrap().is_none());
+    let ours = "SELECT count(*) FROM hexmem.vector_points";
+    assert_eq!(number(&bench.database, ours).await, 2_999);
+
+    store.create(&collection(), spec()).await.unwrap();
+    assert!(store.search(&collection(), &search(10)).await.unwrap().is_empty());
+    store.upsert(&collection(), (0..20).map(|n| point(n, 1)).collect()).await.unwrap();
+    assert_eq!(store.search(&collection(), &search(1_000)).await.unwrap(), expected(&store).await);
+    let other = CollectionId::new(Tenant(name("t")), name("other"));
+    store.create(&other, spec()).await.unwrap();
+    assert!(store.drop_collection(&other).await.unwrap());
+    assert_eq!(number(&bench.database, ours).await, 20);
+    for table in ["remains", "gone", "dead"] {
+        let count = format!("SELECT count(*) FROM hexmem.vector_{table}");
+        assert_eq!(number(&bench.database, &count).await, 0, "{table}");
+    }
+    assert_eq!(store.search(&collection(), &search(1_000)).await.unwrap(), expected(&store).await);
+    assert!(store.drop_collection(&collection()).await.unwrap());
+    let left = "SELECT count(*) FROM hexmem.vector_lists";
+    assert_eq!(number(&bench.database, left).await, 0);
+}
+
 /// What replaced points leave in the lists goes, a little with each write, and nothing else with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_do_not_grow_with_replacements() {

@@ -92,6 +92,25 @@ pub(super) async fn create(
     }
 }
 
+pub(super) const DROP: &str = "vectors.drop_collection";
+
+/// How many rows of a dropped collection one step frees: some milliseconds of work.
+const STEP: i64 = 2_000;
+
+/// Frees what dropped collections left, a step a transaction.
+pub(super) async fn clear(postgres: &Postgres) -> Result<()> {
+    loop {
+        let (more,): (bool,) = postgres
+            .write(DROP, include_str!("../sql/vectors/clear.sql"))
+            .bind(STEP)
+            .fetch_one()
+            .await?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
 pub(super) async fn list(
     postgres: &Postgres,
     tenant: &Tenant,

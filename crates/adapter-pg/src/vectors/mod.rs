@@ -9,6 +9,7 @@ mod collection;
 mod dense;
 mod index;
 mod layout;
+mod lists;
 mod ords;
 mod pack;
 mod read;
@@ -16,6 +17,7 @@ mod records;
 mod search;
 mod tidy;
 mod turn;
+mod whole;
 mod write;
 
 use async_trait::async_trait;
@@ -123,10 +125,14 @@ impl VectorStore for PgVectors {
     async fn drop_collection(&self, collection: &CollectionId) -> Result<bool> {
         let (dropped,): (bool,) = self
             .0
-            .write("vectors.drop_collection", include_str!("../sql/vectors/drop.sql"))
+            .write(collection::DROP, include_str!("../sql/vectors/drop.sql"))
             .bind(Hash(collection.digest()))
             .fetch_one()
             .await?;
+        if dropped && let Err(error) = collection::clear(&self.0).await {
+            // It is dropped; what is left is cleared with the next drop.
+            tracing::warn!(%collection, %error, "what a dropped collection left was not cleared");
+        }
         Ok(dropped)
     }
 
@@ -169,7 +175,7 @@ impl VectorStore for PgVectors {
 
     async fn get(&self, collection: &CollectionId, ids: &[PointId]) -> Result<Vec<Option<Point>>> {
         let (mut turn, found) = self.reach("vectors.get", collection).await?;
-        read::get(&mut turn, &found, ids).await
+        whole::get(&mut turn, &found, ids).await
     }
 
     async fn search(&self, collection: &CollectionId, search: &VectorSearch) -> Result<Vec<Found>> {
@@ -187,10 +193,10 @@ impl VectorStore for PgVectors {
         let after = point_cursor(OP, cursor.as_ref())?;
         if *filter == Filter::all() {
             let (mut turn, found) = self.reach(OP, collection).await?;
-            return read::scroll(&mut turn, &found, filter, after, limit).await;
+            return whole::scroll(&mut turn, &found, filter, after, limit).await;
         }
         let (mut tx, found) = self.reach_at_once(OP, collection).await?;
-        let page = read::scroll(&mut Turn::Tx(&mut tx), &found, filter, after, limit).await;
+        let page = whole::scroll(&mut Turn::Tx(&mut tx), &found, filter, after, limit).await;
         tx.finish(page).await
     }
 

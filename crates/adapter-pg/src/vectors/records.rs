@@ -14,7 +14,7 @@ use super::batch::{self, Stamp};
 use super::collection::{self, Collection};
 use super::layout::Layout;
 use super::turn::Turn;
-use super::{PgVectors, corrupt, index, read, write};
+use super::{PgVectors, corrupt, index, read, whole, write};
 use crate::Tx;
 use crate::value::{At, Hash};
 
@@ -27,9 +27,9 @@ const RUN: usize = 10_000;
 /// A place in the scan: each collection before its points, aliases last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
-    /// From this collection on.
+    /// From the collection of this place on.
     From(i64),
-    /// Within the points of a life of a collection: after an id, or from the first.
+    /// Within the points of a life of the collection of a place: after an id, or from the first.
     Points(i64, i64, Option<PointId>),
     /// After this alias.
     Aliases(i64),
@@ -63,8 +63,8 @@ impl Place {
     }
 }
 
-/// A name's row, whether a collection is there or was: id, tenant, name, version, time, stamp.
-type Named = (i64, String, String, i64, At, Option<String>);
+/// A name's row, whether a collection is there or was: place, id, tenant, name, version, time, stamp.
+type Named = (i64, i64, String, String, i64, At, Option<String>);
 
 fn address(tenant: &str, name: &str) -> Result<CollectionId> {
     let named = |text: &str| Name::new(text).map_err(|e| corrupt(SCAN, "a name").caused_by(e));
@@ -81,9 +81,9 @@ fn record(
     VectorRecord { collection: collection.clone(), version, modified_at, body }.into_record()
 }
 
-/// The first collection from `id` on.
-async fn next_collection(tx: &mut Tx, id: i64) -> Result<Option<Named>> {
-    tx.query(include_str!("../sql/vectors/scan_collections.sql")).bind(id).fetch_optional().await
+/// The first collection from a place on.
+async fn next_collection(tx: &mut Tx, from: i64) -> Result<Option<Named>> {
+    tx.query(include_str!("../sql/vectors/scan_collections.sql")).bind(from).fetch_optional().await
 }
 
 /// At most `room` records of points and of tombstones after `after`, in order of id.
@@ -93,12 +93,12 @@ async fn points_after(
     after: Option<PointId>,
     room: usize,
 ) -> Result<Vec<(PointId, Record)>> {
-    let (id, tenant, name, version, _, spec) = named;
-    let (Some(spec), Some(from)) = (spec, read::next_id(after)) else { return Ok(Vec::new()) };
+    let (_, id, tenant, name, version, _, spec) = named;
+    let (Some(spec), Some(from)) = (spec, whole::next_id(after)) else { return Ok(Vec::new()) };
     let row = (*id, *version, 0, spec.clone(), Vec::new());
     let (there, at) = (Collection::of(SCAN, row)?, address(tenant, name)?);
     let mut found = Vec::new();
-    for whole in read::whole_after(&mut Turn::Tx(tx), &there, after, room).await? {
+    for whole in whole::whole_after(&mut Turn::Tx(tx), &there, after, room).await? {
         let id = whole.point.id;
         let body = VectorBody::Point(id, Some(whole.point));
         found.push((id, record(&at, whole.version, whole.modified_at, body)?));
@@ -130,22 +130,22 @@ async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record
             return Ok(Page { items, next: Some(place.cursor()) });
         }
         place = match place {
-            Place::From(id) => match next_collection(tx, id).await? {
+            Place::From(from) => match next_collection(tx, from).await? {
                 None => Place::Aliases(0),
                 Some(named) => {
-                    let (id, tenant, name, version, At(modified_at), spec) = &named;
+                    let (own, _, tenant, name, version, At(modified_at), spec) = &named;
                     let spec = spec.as_deref();
                     let spec = spec.map(|spec| collection::read_spec(SCAN, spec)).transpose()?;
                     let at = address(tenant, name)?;
                     let body = VectorBody::Collection(spec);
                     items.push(record(&at, *version, *modified_at, body)?);
-                    Place::Points(*id, *version, None)
+                    Place::Points(*own, *version, None)
                 }
             },
-            Place::Points(id, version, after) => {
+            Place::Points(own, version, after) => {
                 // A later life is another collection, whose record was not given.
-                let named = next_collection(tx, id).await?;
-                let named = named.filter(|named| (named.0, named.3) == (id, version));
+                let named = next_collection(tx, own).await?;
+                let named = named.filter(|named| (named.0, named.4) == (own, version));
                 let points = match &named {
                     Some(named) => points_after(tx, named, after, room).await?,
                     None => Vec::new(),
@@ -153,7 +153,7 @@ async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record
                 let full = points.len() == room;
                 let last = points.last().map(|(id, _)| *id);
                 items.extend(points.into_iter().map(|(_, record)| record));
-                if full { Place::Points(id, version, last) } else { Place::From(id + 1) }
+                if full { Place::Points(own, version, last) } else { Place::From(own + 1) }
             }
             Place::Aliases(after) => {
                 let rows: Vec<AliasRow> = tx

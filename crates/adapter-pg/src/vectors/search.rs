@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::collection::Collection;
 use super::layout::list;
+use super::lists::{self, Lists, Planned};
 use super::ords::{Ords, Sums};
-use super::read::{self, Light, Lists, Planned};
+use super::read::{self, Light};
 use super::turn::Turn;
 use super::{corrupt, dense, pack};
 use crate::Postgres;
@@ -119,7 +120,7 @@ impl<'a, 't> Searcher<'a, 't> {
         let lists = if sparse || planned.is_some() {
             ranges.sort_unstable();
             ranges.dedup();
-            Some(read::lists(turn, there, &ranges).await?.ok_or(Miss::Moved)?)
+            Some(lists::lists(turn, there, &ranges).await?.ok_or(Miss::Moved)?)
         } else {
             None
         };
