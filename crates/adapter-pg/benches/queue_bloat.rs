@@ -31,8 +31,17 @@ fn seconds() -> u64 {
     set.unwrap_or(if smoke { 2 } else { 180 })
 }
 
+/// Whether the command line asks for other benchmarks.
+fn unwanted() -> bool {
+    let mut names = std::env::args().skip(1).filter(|arg| !arg.starts_with('-'));
+    names.any(|name| !"queue_bloat".contains(name.as_str()))
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
+    if unwanted() {
+        return;
+    }
     let Ok(server) = std::env::var("HEXMEM_TEST_PG_URL") else {
         println!(
             "not run: HEXMEM_TEST_PG_URL names no server; `cargo xtask services start` gives one"
