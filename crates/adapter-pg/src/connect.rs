@@ -157,6 +157,11 @@ impl Postgres {
         Query::alone(self, operation, Access::ReadLagging, sql)
     }
 
+    /// One statement that is asked of the follower alone: its failure is told. Without a follower the first server answers.
+    pub(crate) fn read_follower(&self, operation: &'static str, sql: &'static str) -> Query<'_> {
+        Query::alone(self, operation, Access::ReadFollower, sql)
+    }
+
     /// One statement that changes, by itself: committed when it returns. Dropped in the middle, its outcome is
     /// unknown, as after a timeout.
     pub(crate) fn write(&self, operation: &'static str, sql: &'static str) -> Query<'_> {

@@ -39,8 +39,9 @@ pub(crate) fn leaves_connection(error: &sqlx::Error) -> bool {
         | sqlx::Error::Encode(_) => true,
         _ => database(error).is_some_and(|told| {
             !matches!(told.severity(), PgSeverity::Fatal | PgSeverity::Panic)
-                // The server has become a follower, or forgets what was prepared: a new connection may be better.
-                && !matches!(told.code(), "25006" | "26000" | "42P05")
+                // What was prepared is forgotten: a new connection may be better.
+                && !matches!(told.code(), "26000" | "42P05")
+                && !demoted(error)
         }),
     }
 }
@@ -49,6 +50,12 @@ pub(crate) fn leaves_connection(error: &sqlx::Error) -> bool {
 pub(crate) fn undone(error: &sqlx::Error) -> bool {
     // serialization_failure, deadlock_detected
     matches!(state(error), Some("40001" | "40P01"))
+}
+
+/// Whether the server has become a follower, and wrote nothing: a new connection may lead to the one that writes now.
+pub(crate) fn demoted(error: &sqlx::Error) -> bool {
+    // read_only_sql_transaction
+    state(error) == Some("25006")
 }
 
 /// Whether the connection was found dead, so that another one may live.

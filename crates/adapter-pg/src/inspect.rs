@@ -48,8 +48,8 @@ pub struct Inspection {
     pub long_transactions: Vec<OpenTransaction>,
     /// The servers that follow this one, as far as this role may see them.
     pub followers: Vec<Follower>,
-    /// How far the server of `replica_url` is behind, in microseconds; `None` without one.
-    pub replica_lag_micros: Option<u64>,
+    /// The server of `replica_url`; `None` without one.
+    pub replica: Option<Replica>,
     /// What is wrong, each with the way out. Empty when all is well.
     pub findings: Vec<String>,
 }
@@ -112,6 +112,26 @@ pub struct Follower {
     pub behind_micros: Option<u64>,
 }
 
+/// The server that reads go to which accept lag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replica {
+    /// `user@host:port/database`.
+    pub server: String,
+    /// Why it cannot be asked; the fields below are then empty, and the first server answers in its place.
+    pub trouble: Option<String>,
+    /// Whether it follows a server at all: one that was promoted does not.
+    pub is_follower: bool,
+    /// Whether it is connected to the server it follows. One that reads an archive is not.
+    pub is_receiving: bool,
+    /// Whether somebody paused its replay.
+    pub is_paused: bool,
+    /// Bytes of the first server's log that it has not replayed; `None` where it follows nobody.
+    pub lag_bytes: Option<u64>,
+    /// How old the last change is that it has replayed, in microseconds; 0 while it is not behind. `None` where it follows
+    /// nobody, or has replayed no change since it was started.
+    pub lag_micros: Option<u64>,
+}
+
 fn whole(micros: i64) -> u64 {
     u64::try_from(span(micros).as_micros()).unwrap_or(u64::MAX)
 }
@@ -152,7 +172,7 @@ impl Postgres {
             indexes,
             long_transactions: self.long_transactions().await?,
             followers: self.followers().await?,
-            replica_lag_micros: self.replica_lag().await?,
+            replica: self.seen_replica().await?,
             findings: Vec::new(),
         };
         seen.findings = findings(&seen);
@@ -208,15 +228,35 @@ impl Postgres {
         Ok(rows.into_iter().map(follower).collect())
     }
 
-    async fn replica_lag(&self) -> Result<Option<u64>> {
-        if self.replica().is_none() {
-            return Ok(None);
+    async fn seen_replica(&self) -> Result<Option<Replica>> {
+        let Some(pool) = self.replica() else { return Ok(None) };
+        let (position,): (String,) =
+            self.read(OPERATION, include_str!("sql/inspect/position.sql")).fetch_one().await?;
+        let asked = self
+            .read_follower(OPERATION, include_str!("sql/inspect/behind.sql"))
+            .bind(position)
+            .fetch_one::<(bool, bool, bool, Option<i64>, Option<i64>)>()
+            .await;
+        let mut replica = Replica {
+            server: pool.place().to_owned(),
+            trouble: None,
+            is_follower: false,
+            is_receiving: false,
+            is_paused: false,
+            lag_bytes: None,
+            lag_micros: None,
+        };
+        match asked {
+            Err(error) => replica.trouble = Some(error.to_string()),
+            Ok((is_follower, is_receiving, is_paused, bytes, since)) => {
+                let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
+                replica.lag_micros = if bytes == Some(0) { Some(0) } else { since.map(whole) }
+                    .filter(|_| is_follower);
+                (replica.is_follower, replica.is_receiving) = (is_follower, is_receiving);
+                (replica.is_paused, replica.lag_bytes) = (is_paused, bytes);
+            }
         }
-        let (_, lag): (bool, Option<i64>) = self
-            .read_lagging(OPERATION, include_str!("sql/inspect/behind.sql"))
-            .fetch_one()
-            .await?;
-        Ok(lag.map(whole))
+        Ok(Some(replica))
     }
 }
 
@@ -254,5 +294,41 @@ fn findings(seen: &Inspection) -> Vec<String> {
             oldest.open_micros / 1_000_000
         ));
     }
+    if let Some(replica) = &seen.replica {
+        found.extend(replica.finding(&seen.server));
+    }
     found
+}
+
+impl Replica {
+    /// What is wrong with it, beside the server `first`.
+    fn finding(&self, first: &str) -> Option<String> {
+        let Self { server, trouble, .. } = self;
+        let behind = self.lag_bytes.is_some_and(|bytes| bytes > 0);
+        let late = self.lag_micros.map(Duration::from_micros).filter(|lag| behind && *lag > LONG);
+        let what = match (trouble, late) {
+            (Some(trouble), _) => {
+                format!("cannot be asked, and its reads go to the first server: {trouble}")
+            }
+            // Some point both at one server until there is a second.
+            _ if !self.is_follower && server == first => return None,
+            _ if !self.is_follower => {
+                "follows nobody: it was promoted, or is another database, and answers \
+                                       reads that accept lag; correct the URL"
+                    .to_owned()
+            }
+            _ if self.is_paused => {
+                "is paused and answers from the past; run pg_wal_replay_resume() there".to_owned()
+            }
+            _ if behind && !self.is_receiving => {
+                "is behind and receives nothing; check its primary_conninfo and its log".to_owned()
+            }
+            (None, Some(late)) => format!(
+                "is {} s behind: it cannot keep up, or a long query there holds it up",
+                late.as_secs()
+            ),
+            (None, None) => return None,
+        };
+        Some(format!("the server of pg.replica_url ({server}) {what}"))
+    }
 }

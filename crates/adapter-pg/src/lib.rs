@@ -38,7 +38,7 @@ pub use config::*;
 pub use connect::Postgres;
 pub(crate) use connect::Tx;
 pub use graph::PgGraphs;
-pub use inspect::{Follower, IndexSize, Inspection, OpenTransaction, TableSize};
+pub use inspect::{Follower, IndexSize, Inspection, OpenTransaction, Replica, TableSize};
 pub use key_value::PgKeyValue;
 pub use migrate::{Applied, SchemaStatus};
 pub use outbox::PgOutbox;

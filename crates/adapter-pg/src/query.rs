@@ -50,6 +50,8 @@ pub(crate) enum Access {
     Read,
     /// Reads, and may be told what was a moment ago.
     ReadLagging,
+    /// Reads what the follower has, and nothing where it is away.
+    ReadFollower,
     /// Changes.
     Write,
 }
@@ -209,14 +211,18 @@ async fn alone(
     access: Access,
     statement: Statement,
 ) -> Result<Answer> {
-    let lagging = postgres.replica().filter(|_| access == Access::ReadLagging);
-    let Some(replica) = lagging else {
+    let replica = match access {
+        Access::ReadLagging | Access::ReadFollower => postgres.replica(),
+        Access::Read | Access::Write => None,
+    };
+    let Some(replica) = replica else {
         return on_pool(postgres, postgres.primary(), operation, access, statement).await;
     };
-    let again = statement.keep.then(|| statement.copy());
+    let again = (statement.keep && access == Access::ReadLagging).then(|| statement.copy());
     match on_pool(postgres, replica, operation, access, statement).await {
-        // A follower that is away must not take the reads with it.
-        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+        // A follower that is away, behind a migration, without the unlogged tables, or busy replaying what the read
+        // stands in the way of, must not take the reads with it.
+        Err(error) => {
             let Some(statement) = again else { return Err(error) };
             tracing::warn!(%error, "a read goes to the first server instead of its follower");
             on_pool(postgres, postgres.primary(), operation, access, statement).await
@@ -254,10 +260,11 @@ async fn on_pool(
         drop(lease);
         repeats += 1;
         let lost = doing != Doing::Committing && error::lost(&failed);
-        if lost {
+        let demoted = error::demoted(&failed);
+        if lost || demoted {
             pool.forget_idle();
         }
-        if repeats < REPEATS && again.is_some() && (lost || error::undone(&failed)) {
+        if repeats < REPEATS && again.is_some() && (lost || demoted || error::undone(&failed)) {
             next = again;
             continue;
         }
@@ -277,7 +284,7 @@ async fn attempt(
     let explicit = postgres.config().pooling == Pooling::Transaction;
     let connection = lease.take_up(operation)?;
     let mut doing = match access {
-        Access::Read | Access::ReadLagging => Doing::Reading,
+        Access::Read | Access::ReadLagging | Access::ReadFollower => Doing::Reading,
         Access::Write if explicit => Doing::Within,
         Access::Write => Doing::Committing,
     };
@@ -321,6 +328,9 @@ async fn within(work: Work<'_>, sql: SqlStr, arguments: PgArguments) -> Result<A
         Ok(Err(failed)) => {
             if error::leaves_connection(&failed) {
                 *state = State::Failed;
+            }
+            if error::demoted(&failed) {
+                postgres.primary().forget_idle();
             }
             Err(error::map(operation, place, doing, failed))
         }

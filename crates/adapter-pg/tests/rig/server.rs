@@ -18,8 +18,11 @@ pub(crate) struct Server {
     owner: Option<(u32, u32)>,
 }
 
-/// Where `initdb` and `postgres` are: Debian's newest, else the path's.
+/// Where `initdb` and `postgres` are: in the folder of `HEXMEM_TEST_PG_BIN`, else Debian's newest, else the path's.
 fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("HEXMEM_TEST_PG_BIN") {
+        return folder.into();
+    }
     let mut folders: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -92,6 +95,31 @@ impl Server {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         server.run().await;
         server
+    }
+
+    /// Makes and starts a server that follows this one, by streaming.
+    pub(crate) async fn follower(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some((user, group)) = self.owner {
+            std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (bin, settings) = (self.bin.clone(), self.settings.clone());
+        let mut follower = Self { folder, bin, port, settings, process: None, owner: self.owner };
+        let copied = follower
+            .command("pg_basebackup")
+            .args(["--host=127.0.0.1", "--username=hexmem", "--checkpoint=fast", "--no-sync"])
+            .args(["--write-recovery-conf", "--wal-method=stream", "--port"])
+            .arg(self.port.to_string())
+            .arg("--pgdata")
+            .arg(follower.data())
+            .output()
+            .unwrap_or_else(|error| {
+                panic!("this test copies a server: install pg_basebackup ({error})")
+            });
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        follower.run().await;
+        follower
     }
 
     /// The folder of the cluster.

@@ -185,8 +185,17 @@ fn look(seen: &Inspection) -> String {
             follower.name, follower.state
         ));
     }
-    if let Some(lag) = seen.replica_lag_micros {
-        text.push_str(&format!("  replica      {:.1} ms behind\n", micros(lag) / 1_000.0));
+    if let Some(replica) = &seen.replica {
+        let state = match (replica.lag_bytes, replica.lag_micros) {
+            _ if replica.trouble.is_some() => "cannot be asked".to_owned(),
+            (None, _) => "follows nobody".to_owned(),
+            (Some(0), _) => "not behind".to_owned(),
+            (Some(bytes), None) => format!("{bytes} bytes behind"),
+            (Some(bytes), Some(lag)) => {
+                format!("{bytes} bytes and {:.1} ms behind", micros(lag) / 1_000.0)
+            }
+        };
+        text.push_str(&format!("  replica      {} {state}\n", replica.server));
     }
     for table in seen.tables.iter().take(10) {
         text.push_str(&format!(
