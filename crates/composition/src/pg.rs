@@ -88,6 +88,8 @@ pub struct PgSettings {
     pub notify: Option<PgNotify>,
     /// `never` or `connect`.
     pub migrate: Option<PgMigrate>,
+    /// `as_they_are`, `logged` or `unlogged`; a change is made where the tables are brought up to date.
+    pub cache_tables: Option<PgCacheTables>,
 }
 
 /// Whether and how the connection is encrypted, as libpq names it.
@@ -136,17 +138,29 @@ pub enum PgMigrate {
     Connect,
 }
 
+/// Whether the tables of the cache survive a crash of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PgCacheTables {
+    /// As they were made or changed before.
+    AsTheyAre,
+    /// They do, and followers have them.
+    Logged,
+    /// They are empty after a crash and on followers; writes cost less.
+    Unlogged,
+}
+
 #[cfg(feature = "pg")]
 pub use hexmem_adapter_pg::{Applied, Inspection, SchemaStatus};
 
 #[cfg(feature = "pg")]
 mod open {
     use hexmem_adapter_pg::{
-        Applied, Migrate, Notify, PgConfig, Pooling, Postgres, SchemaStatus, TlsMode,
+        Applied, CacheTables, Migrate, Notify, PgConfig, Pooling, Postgres, SchemaStatus, TlsMode,
     };
     use hexmem_ports::{Error, Result};
 
-    use super::{PgMigrate, PgNotify, PgPooling, PgSettings, PgTls};
+    use super::{PgCacheTables, PgMigrate, PgNotify, PgPooling, PgSettings, PgTls};
     use crate::Stores;
 
     impl Stores {
@@ -214,6 +228,11 @@ mod open {
             config.migrate = match self.migrate {
                 Some(PgMigrate::Connect) => Migrate::Connect,
                 Some(PgMigrate::Never) | None => Migrate::Never,
+            };
+            config.cache_tables = match self.cache_tables {
+                Some(PgCacheTables::Logged) => CacheTables::Logged,
+                Some(PgCacheTables::Unlogged) => CacheTables::Unlogged,
+                Some(PgCacheTables::AsTheyAre) | None => CacheTables::AsTheyAre,
             };
             Ok(config)
         }
