@@ -22,6 +22,50 @@ pub struct SqliteConfig {
     pub readers: u32,
     /// Page cache of each connection, in KiB: 64 to 1,048,576.
     pub cache_kib: u32,
+    /// How dense vectors are looked for.
+    pub dense_index: DenseIndex,
+}
+
+/// The index of dense vectors. Any process may have other settings than the one that made an index: it is found by
+/// what the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DenseIndex {
+    /// A collection of more points gets an index, and is searched by it; up to so many each vector is compared. At
+    /// least 64.
+    pub from: u32,
+    /// How exactly an index that is made from now on keeps directions (cosine). Where lengths count (inner product,
+    /// Euclid), it is always [`Precision::F32`]. Scores do not depend on it.
+    pub precision: Precision,
+    /// How much memory the indexes of this file may take in this process, in MiB: 16 to 1,048,576. Beyond, those that
+    /// were not used for longest are let go and read again when needed; the one in use stays.
+    pub cache_mib: u32,
+}
+
+impl Default for DenseIndex {
+    fn default() -> Self {
+        Self { from: 5_000, precision: Precision::I8, cache_mib: 1_024 }
+    }
+}
+
+impl DenseIndex {
+    /// The most bytes of indexes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.cache_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20)
+    }
+}
+
+/// The numbers of an index. The vectors themselves are kept as they were written, whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Whole numbers from -127 to 127 and a step for each vector: a byte a number.
+    #[default]
+    I8,
+    /// Half precision: two bytes.
+    F16,
+    /// Single precision: four bytes.
+    F32,
 }
 
 /// When a commit counts as done.
@@ -45,6 +89,7 @@ impl Default for SqliteConfig {
             queue_timeout_ms: 30_000,
             readers: 4,
             cache_kib: 8_192,
+            dense_index: DenseIndex::default(),
         }
     }
 }
@@ -69,6 +114,10 @@ impl SqliteConfig {
             "readers is 1 to 64"
         } else if !(64..=1_048_576).contains(&self.cache_kib) {
             "cache_kib is 64 to 1048576"
+        } else if self.dense_index.from < 64 {
+            "dense_index.from is at least 64"
+        } else if !(16..=1_048_576).contains(&self.dense_index.cache_mib) {
+            "dense_index.cache_mib is 16 to 1048576"
         } else {
             return Ok(());
         };

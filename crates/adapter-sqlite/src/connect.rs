@@ -32,6 +32,7 @@ struct Inner {
     free_readers: Arc<Semaphore>,
     bells: Bells,
     graph_batches: crate::graph::Waiting,
+    dense_indexes: crate::vectors::Indexes,
 }
 
 /// A place for one connection, opened when first needed and again after it broke.
@@ -67,6 +68,7 @@ impl Database {
             clock,
             bells: Bells::default(),
             graph_batches: crate::graph::Waiting::default(),
+            dense_indexes: crate::vectors::Indexes::default(),
             writer: Slot::default(),
             readers,
             config,
@@ -97,6 +99,16 @@ impl Database {
     /// The graph batches that wait for the write lock in this process.
     pub(crate) fn graph_batches(&self) -> &crate::graph::Waiting {
         &self.0.graph_batches
+    }
+
+    /// The indexes of dense vectors that this process has read.
+    pub(crate) fn dense_indexes(&self) -> &crate::vectors::Indexes {
+        &self.0.dense_indexes
+    }
+
+    /// How dense vectors are looked for.
+    pub(crate) fn dense_index(&self) -> crate::DenseIndex {
+        self.0.config.dense_index
     }
 
     /// The file, as an absolute path.
@@ -298,6 +310,10 @@ impl Drop for Turn {
 pub struct WriteTx(Turn);
 
 impl WriteTx {
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
     /// The instant of this change: taken after the lock, so that it is the same order as that of commits.
     pub fn now(&self) -> Timestamp {
         self.0.now
@@ -398,6 +414,10 @@ impl Database {
 pub struct ReadTx(Turn);
 
 impl ReadTx {
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
     /// The reader's present: what is live is judged by it.
     pub fn now(&self) -> Timestamp {
         self.0.now

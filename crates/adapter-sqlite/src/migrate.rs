@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = migrations![
     8 "session chains" "0008_session_chains.sql",
     9 "graph source" "0009_graph_source.sql",
     10 "cache counters" "0010_cache_counters.sql",
+    11 "dense index" "0011_dense_index.sql",
 ];
 
 /// The version that this program writes.

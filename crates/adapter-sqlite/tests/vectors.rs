@@ -71,6 +71,11 @@ async fn no_statement_reads_the_whole_table() {
         "dense_of" "first_ord<?",
         "dense_last" "channel=?",
         "dense_blocks" "channel=?",
+        "dense_blocks_of" "first_ord<?",
+        "dense_cut" "first_ord=?",
+        "near" "PRIMARY KEY",
+        "near_pages" "channel=?",
+        "near_pages_since" "vector_near_pages_version",
         "scan_collections" "PRIMARY KEY",
         "scan_aliases" "PRIMARY KEY",
     ];

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row as _};
 
 use super::layout::Layout;
-use super::{Turn, corrupt};
+use super::{Turn, corrupt, near};
 use crate::{ReadTx, WriteTx};
 
 /// A collection that is there.
@@ -129,7 +129,7 @@ pub(super) async fn put(
     ] {
         sqlx::query(sql).bind(id).execute(tx.connection()).await.map_err(|e| tx.error(e))?;
     }
-    Ok(())
+    near::clear(tx, id).await
 }
 
 pub(super) async fn create(

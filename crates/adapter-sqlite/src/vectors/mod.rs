@@ -1,13 +1,15 @@
 //! The vectors port on SQLite: an embedded search engine.
 //!
 //! Sparse vectors lie in compressed posting lists, in segments that grow by batches and are merged as they add up;
-//! dense vectors lie in blocks and are scanned exactly. A search reads everything in one snapshot.
+//! dense vectors lie in blocks, which are compared one by one, and in collections of many points have an index beside
+//! them. A search reads everything in one snapshot.
 
 mod batch;
 mod collection;
 mod dense;
 mod layout;
 mod live;
+mod near;
 mod pack;
 mod postings;
 mod read;
@@ -30,6 +32,7 @@ use uuid::Uuid;
 
 use crate::{Database, ReadTx, WriteTx};
 use collection::Collection;
+pub(crate) use near::Indexes;
 use write::Writer;
 
 impl Database {
@@ -48,6 +51,7 @@ trait Turn: Send {
     fn connection(&mut self) -> &mut SqliteConnection;
     fn error(&self, error: sqlx::Error) -> Error;
     fn operation(&self) -> &'static str;
+    fn database(&self) -> &Database;
 }
 
 macro_rules! turn {
@@ -61,6 +65,9 @@ macro_rules! turn {
             }
             fn operation(&self) -> &'static str {
                 $type::operation(self)
+            }
+            fn database(&self) -> &Database {
+                $type::database(self)
             }
         }
     };
@@ -136,6 +143,7 @@ impl VectorStore for SqliteVectors {
             Capability::Records,
             Capability::ExactCounts,
             Capability::DenseVectors,
+            Capability::DenseIndex,
             Capability::SparseVectors,
         ])
     }
@@ -207,8 +215,10 @@ impl VectorStore for SqliteVectors {
             for batch in &batches {
                 writer.put(batch, |_| (version, now)).await?;
             }
-            writer.finish().await?;
-            return tx.commit().await;
+            let due = writer.finish().await?;
+            tx.commit().await?;
+            self.tend(collection, due).await;
+            return Ok(());
         }
     }
 
@@ -217,8 +227,9 @@ impl VectorStore for SqliteVectors {
         let mut writer = Writer::begin(&mut tx, found).await?;
         writer.next_version();
         let count = writer.delete(ids).await?;
-        writer.finish().await?;
+        let due = writer.finish().await?;
         tx.commit().await?;
+        self.tend(collection, due).await;
         Ok(count)
     }
 
@@ -229,8 +240,9 @@ impl VectorStore for SqliteVectors {
         let mut writer = Writer::begin(&mut tx, found).await?;
         writer.next_version();
         let count = writer.delete(&ids).await?;
-        writer.finish().await?;
+        let due = writer.finish().await?;
         tx.commit().await?;
+        self.tend(collection, due).await;
         Ok(count)
     }
 

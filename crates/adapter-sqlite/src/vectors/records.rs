@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::batch;
 use super::collection::{self, Collection, Named};
 use super::layout::Layout;
+use super::near::Due;
 use super::write::Writer;
 use super::{SqliteVectors, corrupt, read};
 use crate::{ReadTx, WriteTx};
@@ -201,6 +202,7 @@ impl Records for SqliteVectors {
             records.into_iter().map(VectorRecord::from_record).collect::<Result<Vec<_>>>()?;
         let mut tx = self.0.write(RESTORE).await?;
         let mut answers = Vec::with_capacity(records.len());
+        let mut due = Vec::new();
         let mut rest = records.as_slice();
         while let Some(first) = rest.first() {
             match &first.body {
@@ -210,12 +212,16 @@ impl Records for SqliteVectors {
                 }
                 VectorBody::Point(..) => {
                     let run = run_of_points(rest);
-                    restore_points(&mut tx, &rest[..run], &mut answers).await?;
+                    let tend = restore_points(&mut tx, &rest[..run], &mut answers).await?;
+                    due.push((&first.collection, tend));
                     rest = &rest[run..];
                 }
             }
         }
         tx.commit().await?;
+        for (collection, due) in due {
+            self.tend(collection, due).await;
+        }
         Ok(answers)
     }
 }
@@ -266,8 +272,8 @@ async fn restore_points(
     tx: &mut WriteTx,
     records: &[VectorRecord],
     answers: &mut Vec<Restored>,
-) -> Result<()> {
-    let Some(first) = records.first() else { return Ok(()) };
+) -> Result<Due> {
+    let Some(first) = records.first() else { return Ok(Due::No) };
     let at = &first.collection;
     let Some(named) = collection::named(tx, at).await? else {
         return Err(Error::new(
@@ -283,7 +289,7 @@ async fn restore_points(
     };
     let Some(there) = there else {
         answers.extend(records.iter().map(|_| Restored::Kept));
-        return Ok(());
+        return Ok(Due::No);
     };
     let mut writer = Writer::begin(tx, there).await?;
     let (mut points, mut stamps): (Vec<Point>, Vec<(i64, i64)>) = (Vec::new(), Vec::new());

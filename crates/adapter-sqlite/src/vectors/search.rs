@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use hexmem_ports::rules::{
     DenseQuery, SparseQuery, best_in_front, better_first, fuse_found, narrow,
 };
-use hexmem_ports::{Filter, Found, Name, Result, SparseVector, VectorQuery, VectorSearch};
+use hexmem_ports::{
+    Accuracy, Filter, Found, Name, Result, SparseVector, VectorQuery, VectorSearch,
+};
 
 use super::collection::Collection;
 use super::live::{Live, POINTS};
@@ -17,13 +19,14 @@ use super::{Turn, corrupt, dense, postings};
 const SCAN: u32 = 32;
 
 /// One search in one snapshot.
-struct Searcher<'a, T> {
-    turn: &'a mut T,
-    collection: &'a Collection,
-    filter: &'a Filter,
-    live: Live,
+pub(super) struct Searcher<'a, T> {
+    pub(super) turn: &'a mut T,
+    pub(super) collection: &'a Collection,
+    pub(super) filter: &'a Filter,
+    pub(super) live: Live,
     /// The points that can pass, where terms tell.
-    within: Option<Ords>,
+    pub(super) within: Option<Ords>,
+    pub(super) accuracy: Accuracy,
 }
 
 pub(super) async fn search<T: Turn>(
@@ -34,7 +37,8 @@ pub(super) async fn search<T: Turn>(
     let live = Live::load(turn, collection.id).await?;
     let within = read::candidates(turn, collection, &search.filter).await?;
     let filter = &search.filter;
-    let mut searcher = Searcher { turn, collection, filter, live, within };
+    let mut searcher =
+        Searcher { turn, collection, filter, live, within, accuracy: search.accuracy };
     let VectorQuery::Fused { parts, k, candidates } = &search.query else {
         return searcher.list(&search.query, search.min_score, search.limit.as_usize()).await;
     };
@@ -53,6 +57,11 @@ impl<T: Turn> Searcher<'_, T> {
         least: Option<f32>,
         depth: usize,
     ) -> Result<Vec<Found>> {
+        if let VectorQuery::Dense { vector, values } = query
+            && let Some(found) = self.near(vector, values, least, depth).await?
+        {
+            return Ok(found);
+        }
         let mut scores = match query {
             VectorQuery::Dense { vector, values } => self.dense(vector, values).await?,
             VectorQuery::Sparse { vector, values } => self.sparse(vector, values).await?,
@@ -134,7 +143,11 @@ impl<T: Turn> Searcher<'_, T> {
     }
 
     /// The best `depth` that pass the filter: points are read from the top down, only until enough have passed.
-    async fn best(&mut self, mut scores: Vec<(f32, u32)>, depth: usize) -> Result<Vec<Found>> {
+    pub(super) async fn best(
+        &mut self,
+        mut scores: Vec<(f32, u32)>,
+        depth: usize,
+    ) -> Result<Vec<Found>> {
         let (mut hits, mut want) = (Vec::new(), depth);
         while hits.len() < depth && !scores.is_empty() {
             let end = best_in_front(&mut scores, want);

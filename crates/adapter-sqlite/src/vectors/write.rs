@@ -5,6 +5,7 @@ use hexmem_ports::{Error, ErrorKind, PointId, Result};
 use super::batch::Batch;
 use super::collection::Collection;
 use super::live::{Live, POINTS};
+use super::near::{self, Due};
 use super::{corrupt, dense, id_list, number_list, segments};
 use crate::WriteTx;
 
@@ -154,8 +155,9 @@ impl<'a> Writer<'a> {
         Ok(places.len() as u64)
     }
 
-    /// Frees what only removed points used, and writes the bitmaps and counters.
-    pub(super) async fn finish(mut self) -> Result<()> {
+    /// Frees what only removed points used, and writes the bitmaps and counters. Says whether an index has to take in
+    /// what changed: after the commit, since that takes a while.
+    pub(super) async fn finish(mut self) -> Result<Due> {
         if self.removed {
             dense::tidy(&mut self).await?;
             segments::tidy(&mut self).await?;
@@ -169,6 +171,8 @@ impl<'a> Writer<'a> {
             .execute(self.tx.connection())
             .await
             .map_err(|e| self.tx.error(e))?;
-        self.live.store(self.tx, self.collection.id).await
+        let due = near::due(self.tx, &self.collection, points, &self.live).await?;
+        self.live.store(self.tx, self.collection.id).await?;
+        Ok(due)
     }
 }
