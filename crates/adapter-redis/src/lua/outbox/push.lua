@@ -9,13 +9,14 @@ local function take_effects()
   for i = 1, count do effects[i] = { take(), take() } end
 end
 local function push_effects()
-  for _, effect in ipairs(effects or {}) do
+  if not effects then return end
+  for _, effect in ipairs(effects) do
     local key, entry = effect[1], effect[2]
     local sequence = redis.call('INCR', tag .. ':o:s')
     local length = redis.call('RPUSH', tag .. ':o:k:' .. key, whole(sequence) .. ' ' .. whole(now) .. ' ' .. entry)
     if length == 1 then redis.call('ZADD', tag .. ':o:r', sequence, key) end
   end
-  if effects then redis.call('INCRBY', tag .. ':o:d', #effects) end
+  redis.call('INCRBY', tag .. ':o:d', #effects)
 end
 -- With each call:
 effects = nil

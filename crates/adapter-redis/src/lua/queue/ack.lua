@@ -14,7 +14,7 @@ if count == 1 then
         end
         if call('HEXISTS', tag .. ':meta', 'max_in_flight') == 1 then woken = 1 end
         push_effects()
-        ended[1] = id
+        redis.pcall('SPUBLISH', tag .. ':ended', id)
         tell()
         return { 1 }
     end

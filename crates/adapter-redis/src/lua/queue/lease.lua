@@ -12,8 +12,11 @@ if call('ZADD', tag .. ':seen', present(), worker) == 1 then
     call('ZREMRANGEBYSCORE', tag .. ':seen', '-inf', now - 2592000000000)
     call('PEXPIRE', tag .. ':seen', 2592000000)
 end
-local cap, rate, interval, full_at =
-    unpack(call('HMGET', tag .. ':meta', 'max_in_flight', 'rate_count', 'rate_interval', 'full_at'))
+local cap, rate, interval, full_at
+if call('HEXISTS', tag .. ':meta', 'limits_version') == 1 then
+    cap, rate, interval, full_at =
+        unpack(call('HMGET', tag .. ':meta', 'max_in_flight', 'rate_count', 'rate_interval', 'full_at'))
+end
 local allowed, token_at = max, nil
 if cap then allowed = math.max(0, math.min(allowed, cap - call('ZCARD', tag .. ':leased'))) end
 if rate then

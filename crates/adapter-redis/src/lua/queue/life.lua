@@ -58,8 +58,9 @@ local function exact(text)
     return text
 end
 
--- Commands by id: a table, or false for none.
+-- Commands by id: a table, or false for none. What a call left empty serves the next one.
 local loaded, changed, freed, filing
+local is_clear = false
 
 local function load_all(ids)
     for i = 1, #ids, PART do
@@ -291,6 +292,9 @@ local function free(id, c)
 end
 -- With each call:
 call, pack_core, unpack_core = redis.call, cmsgpack.pack, cmsgpack.unpack
-loaded, changed, freed, filing, woken, ended = {}, {}, {}, {}, 0, {}
+woken = 0
+if not is_clear then loaded, changed, freed, filing, ended = {}, {}, {}, {}, {} end
+is_clear = false
 -- At its end:
-loaded, changed, freed, filing, ended = nil, nil, nil, nil, nil
+is_clear = not (next(loaded) or next(changed) or next(filing) or freed[1] or ended[1])
+if not is_clear then loaded, changed, freed, filing, ended = nil, nil, nil, nil, nil end
