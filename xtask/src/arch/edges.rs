@@ -4,15 +4,17 @@ use crate::arch::model::{Model, Role, Violation};
 use crate::workspace::{Dependency, Kind, Package};
 
 /// What a domain, and an adapter that only decorates, may use beside `ports`. No I/O, no runtime, no clock.
-const PURE: [&str; 38] = [
+const PURE: [&str; 41] = [
     "async-stream",
     "async-trait",
     "base64",
     "bitflags",
     "blake3",
     "bytes",
+    "chardetng",
     "chrono",
     "croner",
+    "encoding_rs",
     "futures",
     "futures-core",
     "futures-util",
@@ -22,6 +24,7 @@ const PURE: [&str; 38] = [
     "indexmap",
     "itertools",
     "jiff",
+    "lopdf",
     "memchr",
     "mockall",
     "moka",

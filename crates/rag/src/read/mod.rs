@@ -1,11 +1,14 @@
 //! Files to documents: a pure function of name and bytes.
 //!
-//! Text, source code, Markdown, JSON Lines and HTML are read. The extension decides the format, the
-//! bytes decide the encoding. What is not text is skipped with a reason, so that a caller can count.
+//! Text, source code, Markdown, JSON Lines, HTML and, with the feature `pdf`, PDF are read. The extension decides the
+//! format, the bytes decide the encoding, and whether it is a PDF. What is not text is skipped with a reason, so that a
+//! caller can count.
 
 mod encoding;
 mod html;
 mod jsonl;
+#[cfg(feature = "pdf")]
+mod pdf;
 
 use hexmem_ports::Result;
 use serde::{Deserialize, Serialize};
@@ -79,6 +82,8 @@ pub enum Format {
     Jsonl,
     /// HTML; its text is given as Markdown, so that headings stay known.
     Html,
+    /// PDF: the text of its pages, without that of pictures.
+    Pdf,
 }
 
 /// Extensions of source code.
@@ -98,6 +103,7 @@ impl Format {
             "md" | "markdown" | "mdx" | "mkd" => Self::Markdown,
             "jsonl" | "ndjson" => Self::Jsonl,
             "html" | "htm" | "xhtml" => Self::Html,
+            "pdf" => Self::Pdf,
             known if CODE.contains(&known) => Self::Code,
             _ => Self::Text,
         }
@@ -108,7 +114,7 @@ impl Format {
         match self {
             Self::Markdown | Self::Html => Strategy::Markdown,
             Self::Code => Strategy::Code,
-            Self::Text | Self::Jsonl => Strategy::Recursive,
+            Self::Text | Self::Jsonl | Self::Pdf => Strategy::Recursive,
         }
     }
 }
@@ -116,8 +122,13 @@ impl Format {
 /// The documents of a file of this name and content.
 ///
 /// `Invalid`, with file and line, when a JSON Lines file has a line that is no JSON object, or an
-/// id twice.
+/// id twice; when a PDF is damaged, or locked by a password.
 pub fn read(name: &str, bytes: &[u8]) -> Result<Reading> {
+    #[cfg(feature = "pdf")]
+    if pdf::is_pdf(name, bytes) {
+        let (title, text) = pdf::extract(name, bytes)?;
+        return Ok(some(Format::Pdf, Encoding::Own, vec![document(title, text)]));
+    }
     let Some((encoding, text)) = encoding::decode(bytes) else {
         return Ok(Reading::Skipped(SkipReason::Binary));
     };
@@ -129,16 +140,21 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Reading> {
             vec![document(page.title, page.text)]
         }
         Format::Markdown => vec![document(markdown_title(&text), text)],
-        Format::Text | Format::Code => vec![document(String::new(), text)],
+        Format::Text | Format::Code | Format::Pdf => vec![document(String::new(), text)],
     };
+    Ok(some(format, encoding, documents))
+}
+
+/// The documents that have text or a title.
+fn some(format: Format, encoding: Encoding, documents: Vec<SourceDocument>) -> Reading {
     let documents: Vec<_> = documents
         .into_iter()
         .filter(|document| !(document.text.trim().is_empty() && document.title.is_empty()))
         .collect();
     if documents.is_empty() {
-        return Ok(Reading::Skipped(SkipReason::Empty));
+        return Reading::Skipped(SkipReason::Empty);
     }
-    Ok(Reading::Documents { format, encoding, documents })
+    Reading::Documents { format, encoding, documents }
 }
 
 fn document(title: String, text: String) -> SourceDocument {

@@ -1,3 +1,6 @@
+#[cfg(feature = "pdf")]
+mod pdf;
+
 use proptest::prelude::{any, prop_assert, proptest};
 
 use super::*;
@@ -16,13 +19,20 @@ fn text(name: &str, bytes: &[u8]) -> (Encoding, String) {
 
 #[test]
 fn encodings_are_found() {
-    let cases: [(&[u8], Encoding, &str); 7] = [
+    let cases: [(&[u8], Encoding, &str); 10] = [
         ("né".as_bytes(), Encoding::Utf8, "né"),
         (b"\xef\xbb\xbfn\xc3\xa9", Encoding::Utf8, "né"),
         (b"\xff\xfen\0\xe9\0", Encoding::Utf16Le, "né"),
         (b"\xfe\xff\0n\0\xe9", Encoding::Utf16Be, "né"),
         (b"\xff\xfen\0\x00\xd8n", Encoding::Utf16Le, "n\u{fffd}\u{fffd}"),
-        (b"n\xe9 \x93ok\x94", Encoding::Windows1252, "né “ok”"),
+        (b"n\xe9 \x93ok\x94", Encoding::Legacy("windows-1252"), "né “ok”"),
+        (b"n\0\xe9\0!\0", Encoding::Utf16Le, "né!"),
+        (b"\0n\0\xe9\0!", Encoding::Utf16Be, "né!"),
+        (
+            b"\x83\x8f\x81[\x83J\x81[\x82\xcd\x83R\x83}\x83\x93\x83h\x82\xf0\x8e\xe6\x82\xe9\x81B",
+            Encoding::Legacy("Shift_JIS"),
+            "ワーカーはコマンドを取る。",
+        ),
         (b"\xc3\xa9\xc3\xa9\xc3", Encoding::Utf8Repaired, "éé\u{fffd}"),
     ];
     for (bytes, encoding, expected) in cases {
@@ -53,6 +63,42 @@ fn the_extension_decides_the_format() {
     ] {
         assert_eq!(Format::of(name), format, "{name}");
     }
+}
+
+#[test]
+fn old_encodings_are_told_apart() {
+    // "Ein Dienst löscht müde Sätze" in Latin-1; "Рабочий берёт команду из очереди" in KOI8-R and windows-1251.
+    let cases: [(&[u8], &str); 3] = [
+        (b"Ein Dienst l\xf6scht m\xfcde S\xe4tze", "löscht müde Sätze"),
+        (
+            b"\xf2\xc1\xc2\xcf\xde\xc9\xca \xc2\xc5\xd2\xa3\xd4 \xcb\xcf\xcd\xc1\xce\xc4\xd5 \xc9\xda \xcf\xde\xc5\xd2\xc5\xc4\xc9",
+            "команду из очереди",
+        ),
+        (
+            b"\xd0\xe0\xe1\xee\xf7\xe8\xe9 \xe1\xe5\xf0\xb8\xf2 \xea\xee\xec\xe0\xed\xe4\xf3 \xe8\xe7 \xee\xf7\xe5\xf0\xe5\xe4\xe8",
+            "команду из очереди",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let (encoding, text) = text("a.txt", bytes);
+        assert!(text.contains(expected), "{}: {text}", encoding.name());
+    }
+}
+
+#[test]
+fn utf_16_without_a_mark_is_told_from_binary() {
+    let text: Vec<u8> =
+        "A worker leases a command.".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(matches!(
+        read("a", &text).unwrap(),
+        Reading::Documents { encoding: Encoding::Utf16Le, .. }
+    ));
+    let numbers: Vec<u8> = (0..200_u32).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(read("a", &numbers).unwrap(), Reading::Skipped(SkipReason::Binary));
+    let odd = [&text[..], b"x"].concat();
+    assert_eq!(read("a", &odd).unwrap(), Reading::Skipped(SkipReason::Binary));
+    let surrogate: Vec<u8> = [&text[..], b"\x01\xd8"].concat();
+    assert_eq!(read("a", &surrogate).unwrap(), Reading::Skipped(SkipReason::Binary));
 }
 
 #[test]
@@ -127,8 +173,8 @@ fn bad_json_lines_name_file_and_line() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_skipped(bytes: Vec<u8>, at in 0..4_usize) {
-        let name = ["a.txt", "a.md", "a.html", "a.jsonl"][at];
+    fn any_bytes_are_read_or_skipped(bytes: Vec<u8>, at in 0..5_usize) {
+        let name = ["a.txt", "a.md", "a.html", "a.jsonl", "a.pdf"][at];
         if let Ok(Reading::Documents { documents, .. }) = read(name, &bytes) {
             prop_assert!(documents.iter().all(|document| !document.text.contains('\0')));
         }
