@@ -53,7 +53,7 @@ impl Collection {
         limit: Limit,
     ) -> Result<Page<DocumentInfo>> {
         let firsts = Filter::Eq(FieldPath::new("chunk")?, 0.into());
-        let page = self.store().scroll(&self.id, &firsts, cursor, limit).await?;
+        let page = self.store().scroll(&self.place, &firsts, cursor, limit).await?;
         let items = page
             .items
             .into_iter()
@@ -66,8 +66,8 @@ impl Collection {
     pub async fn counts(&self) -> Result<(u64, u64)> {
         let firsts = Filter::Eq(FieldPath::new("chunk")?, 0.into());
         Ok((
-            self.store().count(&self.id, &firsts).await?,
-            self.store().count(&self.id, &Filter::all()).await?,
+            self.store().count(&self.place, &firsts).await?,
+            self.store().count(&self.place, &Filter::all()).await?,
         ))
     }
 
@@ -79,7 +79,7 @@ impl Collection {
         let ids: Vec<PointId> = (0..first.chunks).map(|n| point_id(&self.id, id, n)).collect();
         let mut payloads = Vec::with_capacity(ids.len());
         for part in ids.chunks(1_000) {
-            for (id, point) in part.iter().zip(self.store().get(&self.id, part).await?) {
+            for (id, point) in part.iter().zip(self.store().get(&self.place, part).await?) {
                 let Some(point) = point else {
                     return Err(Error::corrupt(
                         "rag.document",
@@ -103,8 +103,15 @@ impl Collection {
         Ok(Some(StoredDocument { info: first.into(), text }))
     }
 
-    /// Removes a document. `false` when it is not there.
+    /// Removes a document. `false` when it is not there. `Conflict` when the collection was embedded anew meanwhile:
+    /// open it again and repeat.
     pub async fn delete(&self, id: &str) -> Result<bool> {
+        let there = self.forget(id).await?;
+        self.still_open().await?;
+        Ok(there)
+    }
+
+    pub(super) async fn forget(&self, id: &str) -> Result<bool> {
         let Some(first) = self.first(id).await? else { return Ok(false) };
         // The first chunk last, so that a removal cut off can be repeated.
         let mut ids: Vec<PointId> =
@@ -116,14 +123,14 @@ impl Collection {
     /// Removes points, in order, and empties the list.
     pub(super) async fn remove(&self, ids: &mut Vec<PointId>) -> Result<()> {
         for part in std::mem::take(ids).chunks(5_000) {
-            self.store().delete(&self.id, part).await?;
+            self.store().delete(&self.place, part).await?;
         }
         Ok(())
     }
 
     async fn first(&self, id: &str) -> Result<Option<Payload>> {
         let first = point_id(&self.id, id, 0);
-        match self.store().get(&self.id, &[first]).await?.pop().flatten() {
+        match self.store().get(&self.place, &[first]).await?.pop().flatten() {
             Some(point) => Payload::read(first, point.payload).map(Some),
             None => Ok(None),
         }

@@ -95,15 +95,27 @@ impl Collection {
     /// off, what was written stays, and a repeat finishes it. Of one document there is one ingest at a time.
     ///
     /// `Invalid` names the document, and nothing of the list is ingested. `Unsupported` when the collection has
-    /// dense vectors and there is no embedder.
+    /// dense vectors and there is no embedder. `Conflict` when it was embedded anew meanwhile: open it again and repeat.
     pub async fn ingest(&self, documents: Vec<Document>) -> Result<Ingested> {
         self.check_all(&documents)?;
+        match self.ingest_checked(documents).await {
+            // Where it lay there is nothing any more: this says why.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.still_open().await?;
+                Err(error)
+            }
+            Ok(report) => self.still_open().await.map(|()| report),
+            failed => failed,
+        }
+    }
+
+    async fn ingest_checked(&self, documents: Vec<Document>) -> Result<Ingested> {
         let mut report = Ingested::default();
         let mut points = Vec::new();
         let mut surplus = Vec::new();
         for part in documents.chunks(1_000) {
             let firsts: Vec<PointId> = part.iter().map(|d| point_id(&self.id, &d.id, 0)).collect();
-            let known = self.store().get(&self.id, &firsts).await?;
+            let known = self.store().get(&self.place, &firsts).await?;
             for ((document, first), known) in part.iter().zip(firsts).zip(known) {
                 let known = known.map(|point| Payload::read(first, point.payload)).transpose()?;
                 let root = document.root.as_deref();
@@ -152,18 +164,22 @@ impl Collection {
         let mut cursor = None;
         loop {
             let page =
-                self.store().scroll(&self.id, &firsts, cursor, Limit::new(PAGE_LIMIT)?).await?;
+                self.store().scroll(&self.place, &firsts, cursor, Limit::new(PAGE_LIMIT)?).await?;
             for point in page.items {
                 let payload = Payload::read(point.id, point.payload)?;
                 if !present(&payload.document) {
-                    removed += u64::from(self.delete(&payload.document).await?);
+                    removed += u64::from(self.forget(&payload.document).await?);
                 }
             }
             match page.next {
                 Some(next) => cursor = Some(next),
-                None => return Ok(removed),
+                None => break,
             }
         }
+        if removed > 0 {
+            self.still_open().await?;
+        }
+        Ok(removed)
     }
 
     fn check_all(&self, documents: &[Document]) -> Result<()> {
@@ -205,7 +221,7 @@ impl Collection {
                 point
             })
             .collect();
-        self.store().upsert(&self.id, points).await
+        self.store().upsert(&self.place, points).await
     }
 
     fn points(
@@ -258,6 +274,17 @@ impl Collection {
     async fn write(&self, points: &mut Vec<Point>, surplus: &mut Vec<PointId>) -> Result<()> {
         self.remove(surplus).await?;
         let mut points = std::mem::take(points);
+        self.embed(&mut points).await?;
+        while !points.is_empty() {
+            let rest = points.split_off(points.len().min(MOST));
+            self.store().upsert(&self.place, points).await?;
+            points = rest;
+        }
+        Ok(())
+    }
+
+    /// Gives points their dense vectors, if the collection has some.
+    pub(super) async fn embed(&self, points: &mut [Point]) -> Result<()> {
         if let (true, Some(embedder)) = (self.space.is_some(), &self.rag.embedder) {
             let texts = points
                 .iter()
@@ -270,11 +297,6 @@ impl Collection {
             for (point, vector) in points.iter_mut().zip(vectors) {
                 point.dense.insert(fixed(DENSE)?, vector);
             }
-        }
-        while !points.is_empty() {
-            let rest = points.split_off(points.len().min(MOST));
-            self.store().upsert(&self.id, points).await?;
-            points = rest;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Collections of documents over a [`VectorStore`]: ingest, search, list, delete.
 
 mod documents;
+mod generation;
 mod ingest;
 mod passage;
 mod point;
+mod reembed;
 mod refine;
 mod search;
 #[cfg(test)]
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use documents::{DocumentInfo, StoredDocument};
 pub use ingest::{Document, Ingested, TEXT_LIMIT};
 pub use passage::{Passage, Window};
+pub use reembed::Reembedded;
 pub use refine::Refine;
 pub use search::{Fusion, Hit, Mode, SearchOptions};
 
@@ -51,10 +54,34 @@ struct Stamp {
     analysis_version: u32,
     analysis: Analysis,
     bm25: Bm25,
+    /// Of which generation it is; it lies where that says.
+    generation: u32,
 }
 
-/// The form of points that this program writes.
-const FORM: u32 = 1;
+/// The form of collections and points that this program writes.
+const FORM: u32 = 2;
+
+impl Stamp {
+    /// The stamp of `id`. `Conflict` where that is not a collection that this program can use.
+    fn read(id: &CollectionId, spec: &CollectionSpec) -> Result<Self> {
+        let conflict = |what: String| Error::conflict("rag.open", what).with("collection", id);
+        let form = spec.constants.get("rag_form").and_then(serde_json::Value::as_u64);
+        let Some(form) = form else {
+            return Err(conflict("the collection was not made by rag; choose another name".into()));
+        };
+        let analysis = spec.constants.get("analysis_version").and_then(serde_json::Value::as_u64);
+        let analysis = analysis.unwrap_or_default();
+        if (form, analysis) != (u64::from(FORM), u64::from(ANALYSIS_VERSION)) {
+            return Err(conflict(format!(
+                "the collection has form {form} and analysis {analysis}, this program {FORM} and {ANALYSIS_VERSION}; \
+                 remove it and ingest its documents anew"
+            )));
+        }
+        serde_json::from_value(spec.constants.clone()).map_err(|error| {
+            conflict("the stamp of the collection cannot be read".into()).caused_by(error)
+        })
+    }
+}
 
 /// Documents, cut into chunks, indexed and searched.
 #[derive(Clone)]
@@ -75,6 +102,9 @@ impl fmt::Debug for Rag {
 pub struct Collection {
     rag: Rag,
     id: CollectionId,
+    generation: u32,
+    /// Where its points lie.
+    place: CollectionId,
     analyzer: Arc<Analyzer>,
     bm25: Bm25,
     /// The space of its dense vectors, if it has some.
@@ -119,6 +149,7 @@ impl Rag {
             analysis_version: ANALYSIS_VERSION,
             analysis: options.analysis,
             bm25: options.bm25,
+            generation: 1,
         };
         let mut spec = CollectionSpec {
             sparse: BTreeMap::from([(fixed(SPARSE)?, SparseSpec { weighting: Weighting::Idf })]),
@@ -133,8 +164,14 @@ impl Rag {
             let dense = DenseSpec { space: embedder.space(), distance: Distance::Cosine };
             spec.dense.insert(fixed(DENSE)?, dense);
         }
-        // Somebody may create it in between: then this is their collection, if the stamps agree.
-        self.store.create(&id, spec).await?;
+        // Somebody may create it in between, or have been cut off: then this is their collection, if the stamps agree.
+        let place = generation::place(&id, stamp.generation)?;
+        self.store.create(&place, spec).await?;
+        match self.store.set_alias(&id, Some(place.name)).await {
+            // It was removed, or embedded anew, meanwhile.
+            Err(error) if error.kind() == hexmem_ports::ErrorKind::NotFound => {}
+            other => other?,
+        }
         self.open(id.clone()).await?.ok_or_else(|| {
             Error::conflict("rag.open", "the collection was removed while it was opened; try again")
                 .with("collection", id)
@@ -143,26 +180,9 @@ impl Rag {
 
     /// Opens a collection. `None` when it does not exist.
     pub async fn open(&self, id: CollectionId) -> Result<Option<Collection>> {
+        generation::check(&id)?;
         let Some(info) = self.store.info(&id).await? else { return Ok(None) };
-        let stamp: Stamp =
-            serde_json::from_value(info.spec.constants.clone()).map_err(|error| {
-                Error::conflict(
-                    "rag.open",
-                    "the collection was not made by rag; choose another name",
-                )
-                .with("collection", &id)
-                .caused_by(error)
-            })?;
-        if stamp.rag_form != FORM || stamp.analysis_version != ANALYSIS_VERSION {
-            return Err(Error::conflict(
-                "rag.open",
-                format!(
-                    "the collection has form {} and analysis {}, this program {FORM} and {ANALYSIS_VERSION}; ingest it anew",
-                    stamp.rag_form, stamp.analysis_version
-                ),
-            )
-            .with("collection", id));
-        }
+        let stamp = Stamp::read(&id, &info.spec)?;
         let dense = info.spec.dense.get(&fixed(DENSE)?);
         if let (Some(theirs), Some(embedder)) = (dense, &self.embedder) {
             let ours = embedder.space();
@@ -170,7 +190,7 @@ impl Rag {
                 return Err(Error::conflict(
                     "rag.open",
                     format!(
-                        "the collection holds vectors of {}, the embedder gives {ours}",
+                        "the collection holds vectors of {}, the embedder gives {ours}; configure the former, or embed the collection anew",
                         theirs.space
                     ),
                 )
@@ -178,11 +198,10 @@ impl Rag {
             }
         }
         let space = dense.map(|spec| spec.space.clone());
-        let analyzer = Arc::new(Analyzer::new(stamp.analysis));
-        Ok(Some(Collection { rag: self.clone(), id, analyzer, bm25: stamp.bm25, space }))
+        Collection::of(self, &id, &stamp, space).map(Some)
     }
 
-    /// The collections of a tenant.
+    /// The collections of a tenant. A page may hold fewer than `limit`, and none, though more follow.
     pub async fn collections(
         &self,
         tenant: &Tenant,
@@ -190,12 +209,29 @@ impl Rag {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Name>> {
-        self.store.list(tenant, prefix, cursor, limit).await
+        let page = self.store.list(tenant, prefix, cursor, limit).await?;
+        let mut items = Vec::new();
+        for name in page.items {
+            let there = CollectionId::new(tenant.clone(), name);
+            let Some((id, number)) = generation::of_place(&there) else { continue };
+            if generation::current(self.store.as_ref(), &id).await? == Some(number) {
+                items.push(id.name);
+            }
+        }
+        Ok(Page { items, next: page.next })
     }
 
     /// Removes a collection with its documents. `false` when it does not exist.
     pub async fn drop_collection(&self, id: &CollectionId) -> Result<bool> {
-        self.store.drop_collection(id).await
+        generation::check(id)?;
+        let store = self.store.as_ref();
+        // What the name leads to goes last: until then it can be repeated.
+        let current = generation::current(store, id).await?;
+        let others = generation::remove_others(store, id, current).await?;
+        match current {
+            Some(current) => store.drop_collection(&generation::place(id, current)?).await,
+            None => Ok(others),
+        }
     }
 }
 
@@ -208,6 +244,23 @@ impl Collection {
     /// Whether dense and hybrid search work: it has dense vectors, and there is an embedder.
     pub fn has_dense(&self) -> bool {
         self.space.is_some() && self.rag.embedder.is_some()
+    }
+
+    fn of(
+        rag: &Rag,
+        id: &CollectionId,
+        stamp: &Stamp,
+        space: Option<EmbeddingSpace>,
+    ) -> Result<Self> {
+        Ok(Self {
+            rag: rag.clone(),
+            id: id.clone(),
+            generation: stamp.generation,
+            place: generation::place(id, stamp.generation)?,
+            analyzer: Arc::new(Analyzer::new(stamp.analysis)),
+            bm25: stamp.bm25,
+            space,
+        })
     }
 
     fn store(&self) -> &dyn VectorStore {

@@ -103,7 +103,7 @@ impl Collection {
     async fn payloads(&self, ids: &[PointId]) -> Result<Vec<Option<Payload>>> {
         let mut payloads = Vec::with_capacity(ids.len());
         for part in ids.chunks(1_000) {
-            for (id, point) in part.iter().zip(self.store().get(&self.id, part).await?) {
+            for (id, point) in part.iter().zip(self.store().get(&self.place, part).await?) {
                 payloads.push(point.map(|point| Payload::read(*id, point.payload)).transpose()?);
             }
         }

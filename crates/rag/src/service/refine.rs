@@ -106,7 +106,7 @@ impl Collection {
         let ids: Vec<PointId> = hits.iter().map(|hit| hit.id).collect();
         let mut points = Vec::with_capacity(ids.len());
         for part in ids.chunks(1_000) {
-            points.extend(self.store().get(&self.id, part).await?);
+            points.extend(self.store().get(&self.place, part).await?);
         }
         let vectors =
             points.iter().map(|point| Vectors::of(point.as_ref())).collect::<Result<Vec<_>>>()?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use hexmem_ports::{
-    Accuracy, EmbedMode, Error, FieldPath, Filter, Found, Limit, PAGE_LIMIT, PointId, Result,
-    SparseVector, VectorQuery, VectorSearch,
+    Accuracy, EmbedMode, Error, ErrorKind, FieldPath, Filter, Found, Limit, PAGE_LIMIT, PointId,
+    Result, SparseVector, VectorQuery, VectorSearch,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -117,13 +117,28 @@ const CANDIDATES: u32 = 100;
 impl Collection {
     /// The best chunks for a question. A question without a term that counts (stop words alone) finds nothing in sparse mode.
     ///
-    /// `Unsupported` when the mode needs an embedder that is not there.
+    /// `Unsupported` when the mode needs an embedder that is not there. A collection that was embedded anew since it was
+    /// opened is opened again: `Conflict` when the embedder is not that of the new space.
     pub async fn search(&self, question: &str, options: &SearchOptions) -> Result<Vec<Hit>> {
+        match self.search_here(question, options).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match self.rag.open(self.id.clone()).await? {
+                    Some(now) if now.place != self.place => {
+                        now.search_here(question, options).await
+                    }
+                    _ => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    async fn search_here(&self, question: &str, options: &SearchOptions) -> Result<Vec<Hit>> {
         let mode =
             options.mode.unwrap_or(if self.has_dense() { Mode::Hybrid } else { Mode::Sparse });
         if mode != Mode::Sparse && !self.has_dense() {
             return Err(Error::new(
-                hexmem_ports::ErrorKind::Unsupported,
+                ErrorKind::Unsupported,
                 "rag.search",
                 "the collection has no dense vectors, or no embedder is configured; search in sparse mode",
             )
@@ -221,7 +236,7 @@ impl Collection {
     async fn run(&self, query: VectorQuery, filter: Filter, limit: Limit) -> Result<Vec<Found>> {
         let (min_score, accuracy) = (None, Accuracy::Indexed);
         let search = VectorSearch { query, filter, limit, min_score, accuracy };
-        self.store().search(&self.id, &search).await
+        self.store().search(&self.place, &search).await
     }
 
     async fn sparse_query(
@@ -242,7 +257,7 @@ impl Collection {
             let limit = Limit::new(hits)?;
             let best = self.run(first, filter.clone(), limit).await?;
             let ids: Vec<PointId> = best.iter().map(|found| found.id).collect();
-            let points = self.store().get(&self.id, &ids).await?;
+            let points = self.store().get(&self.place, &ids).await?;
             let vectors: Vec<(f32, &SparseVector)> = best
                 .iter()
                 .zip(&points)

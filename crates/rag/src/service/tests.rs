@@ -3,5 +3,6 @@
 mod ask;
 mod cut_off;
 mod keep;
+mod reembed;
 mod refine;
 mod world;

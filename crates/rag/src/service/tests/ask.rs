@@ -2,22 +2,14 @@
 
 use std::sync::Arc;
 
-use hexmem_ports::{ErrorKind, Filter, Limit, Prefix, VectorStore};
+use hexmem_ports::{ErrorKind, Filter, Limit, Prefix};
 use serde_json::{Value, json};
 
 use super::world::*;
 use crate::analyse::{Analysis, Language, StopWords};
 use crate::chunk::Chunking;
 use crate::feedback::Feedback;
-use crate::{Collection, CollectionOptions, Document, Mode, Rag, SearchOptions};
-
-async fn dense(
-    store: &Arc<dyn VectorStore>,
-    model: &'static str,
-) -> hexmem_ports::Result<Collection> {
-    let rag = Rag::new(Arc::clone(store)).with_embedder(Arc::new(Topics(model)));
-    rag.open_or_create(id("t", "docs"), CollectionOptions::default()).await
-}
+use crate::{CollectionOptions, Document, Mode, Rag, SearchOptions};
 
 fn with_metadata(id: &str, text: &str, metadata: Value) -> Document {
     let Value::Object(metadata) = metadata else { panic!("an object") };

@@ -30,6 +30,16 @@ pub(super) async fn open(store: &Arc<dyn VectorStore>) -> Collection {
     rag.open_or_create(id("t", "docs"), CollectionOptions::default()).await.unwrap()
 }
 
+/// The same, with what embeds by the words of [`Topics`].
+pub(super) async fn dense(store: &Arc<dyn VectorStore>, model: &'static str) -> Result<Collection> {
+    with(store, model).open_or_create(id("t", "docs"), CollectionOptions::default()).await
+}
+
+/// A service with that embedder.
+pub(super) fn with(store: &Arc<dyn VectorStore>, model: &'static str) -> Rag {
+    Rag::new(Arc::clone(store)).with_embedder(Arc::new(Topics(model)))
+}
+
 /// A document of small chunks.
 pub(super) fn document(id: &str, text: &str) -> Document {
     let chunking = Chunking { size: 40, overlap: 8, ..Chunking::default() };
@@ -114,6 +124,7 @@ impl VectorStore for Failing {
     }
 
     async fn create(&self, collection: &CollectionId, spec: CollectionSpec) -> Result<bool> {
+        self.write()?;
         self.inner.create(collection, spec).await
     }
 
@@ -132,10 +143,12 @@ impl VectorStore for Failing {
     }
 
     async fn drop_collection(&self, collection: &CollectionId) -> Result<bool> {
+        self.write()?;
         self.inner.drop_collection(collection).await
     }
 
     async fn set_alias(&self, alias: &CollectionId, target: Option<Name>) -> Result<()> {
+        self.write()?;
         self.inner.set_alias(alias, target).await
     }
 
