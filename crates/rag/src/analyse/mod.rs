@@ -9,11 +9,13 @@
 
 mod hash;
 mod language;
+mod memo;
 mod scan;
 mod stop;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Mutex;
 
 use rust_stemmers::Stemmer;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 pub use hash::term_index;
 pub use language::Language;
+
+use memo::Memo;
 
 /// Changes whenever the same text would give other terms: a collection is stamped with it.
 pub const ANALYSIS_VERSION: u32 = 1;
@@ -71,6 +75,8 @@ pub struct Analyzer {
     analysis: Analysis,
     stemmer: Option<Stemmer>,
     stop: HashSet<&'static str>,
+    /// Words that were analysed before: one for each text that is analysed at this moment.
+    memos: Mutex<Vec<Memo>>,
 }
 
 impl std::fmt::Debug for Analyzer {
@@ -92,7 +98,7 @@ impl Analyzer {
             StopWords::Remove => stop::words(analysis.language).collect(),
             StopWords::Keep => HashSet::new(),
         };
-        Self { analysis, stemmer: analysis.language.stemmer(), stop }
+        Self { analysis, stemmer: analysis.language.stemmer(), stop, memos: Mutex::default() }
     }
 
     /// The configuration it was built with.
@@ -102,15 +108,41 @@ impl Analyzer {
 
     /// Calls `emit` with each term of `text`, in order, repeats included.
     pub fn each_term(&self, text: &str, side: Side, mut emit: impl FnMut(&str)) {
-        let text: Cow<'_, str> = match is_nfkc_quick(text.chars()) {
-            IsNormalized::Yes => Cow::Borrowed(text),
-            _ => Cow::Owned(text.nfkc().collect()),
-        };
-        let apostrophes = self.analysis.language.keeps_apostrophes();
-        scan::scan(&text, side, apostrophes, &mut |token| match token {
+        self.each_token(text, side, &mut |token| match token {
             scan::Token::Word(word) => self.word(word, &mut emit),
             scan::Token::Verbatim(term) => emit(term),
         });
+    }
+
+    /// Calls `emit` with [`term_index`] of each term of `text`, in order, repeats included. Most words of a text were met
+    /// before: they are looked up.
+    fn each_index(&self, text: &str, side: Side, mut emit: impl FnMut(u32)) {
+        let lent = self.memos.lock().ok().and_then(|mut memos| memos.pop());
+        let mut memo = lent.unwrap_or_default();
+        self.each_token(text, side, &mut |token| match token {
+            scan::Token::Word(word) => {
+                let index = memo.of(word, || {
+                    let mut index = None;
+                    self.word(word, &mut |term: &str| index = Some(term_index(term)));
+                    index
+                });
+                index.into_iter().for_each(&mut emit);
+            }
+            scan::Token::Verbatim(term) => emit(term_index(term)),
+        });
+        if let Ok(mut memos) = self.memos.lock() {
+            memos.push(memo);
+        }
+    }
+
+    fn each_token(&self, text: &str, side: Side, emit: &mut impl FnMut(scan::Token<'_>)) {
+        if text.is_empty() {
+            return;
+        }
+        let normal = text.is_ascii() || is_nfkc_quick(text.chars()) == IsNormalized::Yes;
+        let text: Cow<'_, str> =
+            if normal { Cow::Borrowed(text) } else { Cow::Owned(text.nfkc().collect()) };
+        scan::scan(&text, side, self.analysis.language.keeps_apostrophes(), emit);
     }
 
     /// The terms of `text`, in order, repeats included.
@@ -164,7 +196,8 @@ fn fold_latin(term: &str) -> Cow<'_, str> {
 /// fields before the weight of the term is computed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TermCounts {
-    counts: BTreeMap<u32, f32>,
+    /// In ascending order of the index, each once.
+    counts: Vec<(u32, f32)>,
     length: f32,
 }
 
@@ -182,10 +215,22 @@ impl TermCounts {
         if !(weight.is_finite() && weight > 0.0) {
             return;
         }
-        analyzer.each_term(text, side, |term| {
-            *self.counts.entry(term_index(term)).or_insert(0.0) += weight;
+        let known = self.counts.len();
+        analyzer.each_index(text, side, |index| {
+            self.counts.push((index, weight));
             self.length += weight;
         });
+        if self.counts.len() > known {
+            // Stable: what counts already stays in front, and the sums are those of adding one by one.
+            self.counts.sort_by_key(|(index, _)| *index);
+            self.counts.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                if same {
+                    kept.1 += next.1;
+                }
+                same
+            });
+        }
     }
 
     /// Number of terms, repeats included, each by the weight of its field.
@@ -200,7 +245,7 @@ impl TermCounts {
 
     /// The counts in ascending order of the index.
     pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> + '_ {
-        self.counts.iter().map(|(&index, &count)| (index, count))
+        self.counts.iter().copied()
     }
 }
 

@@ -58,9 +58,11 @@ fn cut(rest: &str, window: usize, covered: usize) -> usize {
 
 /// The end of the last `mark` that ends in `least+1..=window`, at a grapheme boundary.
 fn last_end(rest: &str, window: usize, least: usize, mark: &str) -> Option<usize> {
+    // What ends at or before `least` is not looked at.
+    let lower = rest.floor_char_boundary((least + 1).saturating_sub(mark.len()));
     let mut upper = window;
-    while let Some(at) = rest.get(..upper)?.rfind(mark) {
-        let end = at + mark.len();
+    while let Some(at) = rest.get(lower..upper).and_then(|part| part.rfind(mark)) {
+        let end = lower + at + mark.len();
         if end <= least {
             return None;
         }
