@@ -162,7 +162,7 @@ fn rate_of_pgbench(program: &Path, script: &Path, url: &str, workers: u32, span:
     let failed = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && !failed.contains("ERROR"), "{failed}");
     // Older versions say first what connecting made of it.
-    let rate = told.lines().filter_map(|line| line.strip_prefix("tps = ")).last();
+    let rate = told.lines().filter_map(|line| line.strip_prefix("tps = ")).next_back();
     rate.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap()
 }
 

@@ -229,7 +229,7 @@ async fn messages_are_bounded() {
     let vectors = server.open(small).await.unwrap().vectors();
     // Some are larger than a message by themselves.
     let large = |n: u32| Point {
-        payload: json!({"n": n, "text": "x".repeat(if n % 9 == 0 { 200_000 } else { 20_000 })}),
+        payload: json!({"n": n, "text": "x".repeat(if n.is_multiple_of(9) { 200_000 } else { 20_000 })}),
         ..point(n)
     };
     vectors.upsert(&at(), (0..60).map(large).collect()).await.unwrap();
