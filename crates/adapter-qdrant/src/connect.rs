@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hexmem_ports::{Clock, Error, ErrorKind, Result, Retry};
@@ -33,6 +34,8 @@ struct Inner {
     version: String,
     clock: Arc<dyn Clock>,
     lives: Lives,
+    /// The last version that was given to a change.
+    last_version: AtomicU64,
 }
 
 impl fmt::Debug for Qdrant {
@@ -52,7 +55,8 @@ impl Qdrant {
         let client = client(&config).map_err(|e| error::map(OPERATION, Access::Reads, e))?;
         let url = config.shown_url();
         let lives = Lives::default();
-        let inner = Inner { config, client, version: String::new(), clock, lives };
+        let last_version = AtomicU64::new(0);
+        let inner = Inner { config, client, version: String::new(), clock, lives, last_version };
         let mut qdrant = Self { inner: Arc::new(inner) };
         // Health is told to everybody; the list of collections only to who holds a key.
         let ask = async {
@@ -91,6 +95,14 @@ impl Qdrant {
     /// What is known of collections.
     pub(crate) fn lives(&self) -> &Lives {
         &self.inner.lives
+    }
+
+    /// A version that no earlier change of this handle has, at least `least`.
+    pub(crate) fn next_version(&self, least: u64) -> u64 {
+        let next = |last: u64| last.saturating_add(1).max(least);
+        let last = &self.inner.last_version;
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        last.fetch_update(set, fetch, |last| Some(next(last))).map_or(least, next)
     }
 
     /// How long the server may work on a call, in whole seconds.

@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{CollectionStatus, ReplicaState};
 use serde::Serialize;
 
 use crate::Qdrant;
-use crate::vectors::Life;
+use crate::vectors::{Life, ledger_name};
 
 const OPERATION: &str = "qdrant.inspect";
 
@@ -101,11 +101,12 @@ impl Qdrant {
             aliases.entry(alias.collection_name).or_default().push(alias.alias_name);
         }
         let begins = format!("{}.", self.config().prefix);
+        let ledger = ledger_name(&self.config().prefix);
         let names: BTreeSet<String> = all
             .collections
             .into_iter()
             .map(|collection| collection.name)
-            .filter(|name| name.starts_with(&begins))
+            .filter(|name| name.starts_with(&begins) && *name != ledger)
             .collect();
         let seen: Vec<Option<(CollectionState, BTreeSet<u64>, u64)>> = futures::stream::iter(names)
             .map(|name| {

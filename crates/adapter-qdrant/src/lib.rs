@@ -18,7 +18,8 @@
 //! - The stamp is in the collection's metadata, made with it. It names the life of the collection, and the names of the
 //!   vectors (`d0-LIFE`, `s0-LIFE`, in order of their names) carry it: who knows an earlier life is refused by Qdrant
 //!   itself, and looks again. So a call is one call of Qdrant, without asking for the stamp first.
-//! - Of a point `p` is the payload, `t0` the terms of the first sparse vector with IDF (and -1 in every point that has it);
+//! - `prefix.ledger` tells what Qdrant forgets: when aliases changed, what was dropped and removed. Records need it.
+//! - Of a point `p` is the payload (its fields come back in order of their names), `t0` the terms of the first sparse vector with IDF (and -1 in every point that has it);
 //!   `v` and `m` say when it changed.
 //!
 //! # What holds
@@ -31,6 +32,8 @@
 //! - IDF is [`hexmem_ports::rules::idf`] over the collection, not Qdrant's own modifier: that one counts each shard for
 //!   itself, and points that were replaced or removed until the optimizer has passed. Counts come from an index of the
 //!   terms: exact ones for `Exact`; for `Indexed` its estimate, which is the same while no optimizer runs.
+//! - Versions of records are microseconds of the writer's clock, later than all of the same handle: clocks of processes that
+//!   write the same points should agree. A restore is not one transaction: it is checked as a whole and can be repeated.
 //! - `delete` counts what it finds just before: of two that remove the same point at once both count it.
 
 mod config;

@@ -16,7 +16,7 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
             "json" | "sqlite" | "pg" => &[Records, Durable, MultiProcess],
             // What a crash can lose is in the hands of who runs the server.
             "redis" | "redis-cluster" => &[Records, MultiProcess],
-            "qdrant" | "qdrant-cluster" => &[Durable, MultiProcess],
+            "qdrant" | "qdrant-cluster" => &[Records, Durable, MultiProcess],
             _ => return None,
         };
         Some(base.iter().chain(more).copied().collect())

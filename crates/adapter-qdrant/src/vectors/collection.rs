@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use hexmem_ports::rules::{check_spec, check_stamp, no_collection};
 use hexmem_ports::{
     CollectionId, CollectionSpec, Cursor, Distance, Error, ErrorKind, FieldKind, Limit, Name, Page,
-    Prefix, Result, Tenant, Weighting,
+    Prefix, Result, Tenant, Timestamp, Weighting,
 };
 use qdrant_client::qdrant;
 use qdrant_client::qdrant::payload_index_params::IndexParams;
@@ -20,9 +20,11 @@ use qdrant_client::qdrant::{
     SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, vectors_config,
 };
 
+use super::ledger::{self, About, Entry, Which};
 use super::life::Life;
 use super::names::{name_of, qdrant_name, tenant_prefix};
-use super::{filter, point};
+use super::point::{self, Stamp};
+use super::{filter, write};
 use crate::{Qdrant, QdrantConfig, Quantization};
 
 /// Collections that are looked at together.
@@ -59,29 +61,45 @@ pub(super) async fn create(
     qdrant: &Qdrant,
     at: &CollectionId,
     spec: CollectionSpec,
-    stamp: point::Stamp,
 ) -> Result<bool> {
     const OP: &str = "vectors.create";
     check_spec(OP, &spec)?;
     let name = qdrant_name(&qdrant.config().prefix, at);
-    let mine = Arc::new(Life::new(at.clone(), spec, stamp.version, stamp.modified_at));
+    if let Some(there) = look(qdrant, OP, &name).await? {
+        let mine = Life::new(at.clone(), spec, 0, Timestamp::MIN);
+        return settle(qdrant, OP, at, &name, &there, &mine).await;
+    }
+    // Later than the life before.
+    let dropped = ledger::get(qdrant, OP, at, About::Dropped).await?;
+    let stamp = write::stamp(qdrant, dropped.map_or(0, |entry| entry.stamp.version));
+    make(qdrant, OP, at, Life::new(at.clone(), spec, stamp.version, stamp.modified_at)).await
+}
+
+/// Makes a collection, or finds that it is there.
+pub(super) async fn make(
+    qdrant: &Qdrant,
+    operation: &'static str,
+    at: &CollectionId,
+    life: Life,
+) -> Result<bool> {
+    let name = qdrant_name(&qdrant.config().prefix, at);
+    let mine = Arc::new(life);
     for _ in 0..TRIES {
-        if let Some(there) = look(qdrant, OP, &name).await? {
-            return settle(qdrant, OP, at, &name, &there, &mine).await;
-        }
-        let request = &wish(qdrant, OP, &name, &mine)?;
-        match qdrant.write(OP, async |client| client.create_collection(request.clone()).await).await
+        let request = &wish(qdrant, operation, &name, &mine)?;
+        match qdrant
+            .write(operation, async |client| client.create_collection(request.clone()).await)
+            .await
         {
             Ok(_) => {
                 qdrant.lives().put(&name, &mine);
-                add_indexes(qdrant, OP, &name, &mine).await?;
+                add_indexes(qdrant, operation, &name, &mine).await?;
                 tracing::debug!(collection = %at, qdrant = name, "created");
                 return Ok(true);
             }
             // Somebody was faster, or an attempt of ours that was not answered: look who.
             Err(error) => {
-                if let Some(there) = look(qdrant, OP, &name).await? {
-                    return settle(qdrant, OP, at, &name, &there, &mine).await;
+                if let Some(there) = look(qdrant, operation, &name).await? {
+                    return settle(qdrant, operation, at, &name, &there, &mine).await;
                 }
                 if error.kind() != ErrorKind::AlreadyExists {
                     return Err(error.with("collection", at));
@@ -90,7 +108,7 @@ pub(super) async fn create(
         }
     }
     let what = "the collection is created and dropped again and again; repeat the call";
-    Err(Error::new(ErrorKind::Unavailable, OP, what).with("collection", at))
+    Err(Error::new(ErrorKind::Unavailable, operation, what).with("collection", at))
 }
 
 /// The answer of a creation that found something.
@@ -253,6 +271,26 @@ async fn add_indexes(
     futures::stream::iter(made).buffer_unordered(TOGETHER).try_collect().await
 }
 
+/// An index of texts.
+pub(super) async fn add_keyword_index(
+    qdrant: &Qdrant,
+    operation: &'static str,
+    name: &str,
+    field: &str,
+) -> Result<()> {
+    let params = IndexParams::KeywordIndexParams(KeywordIndexParams::default());
+    let request = CreateFieldIndexCollection {
+        collection_name: name.to_owned(),
+        wait: Some(true),
+        field_name: field.to_owned(),
+        field_type: Some(FieldType::Keyword.into()),
+        field_index_params: Some(PayloadIndexParams { index_params: Some(params) }),
+        timeout: qdrant.server_timeout(),
+        ..Default::default()
+    };
+    add_index(qdrant, operation, request).await
+}
+
 async fn add_index(
     qdrant: &Qdrant,
     operation: &'static str,
@@ -330,16 +368,45 @@ pub(super) async fn exactly(
 
 pub(super) async fn drop_collection(qdrant: &Qdrant, at: &CollectionId) -> Result<bool> {
     const OP: &str = "vectors.drop_collection";
-    if exactly(qdrant, OP, at).await?.is_none() {
-        return Ok(false);
-    }
+    let Some(there) = exactly(qdrant, OP, at).await? else { return Ok(false) };
+    drop_life(qdrant, OP, &there, write::stamp(qdrant, there.version)).await
+}
+
+/// Drops a collection as of `stamp`, and its aliases.
+pub(super) async fn drop_life(
+    qdrant: &Qdrant,
+    operation: &'static str,
+    there: &Life,
+    stamp: Stamp,
+) -> Result<bool> {
+    let at = &there.at;
     let name = &qdrant_name(&qdrant.config().prefix, at);
+    let mut entries = vec![Entry { at: at.clone(), about: About::Dropped, stamp }];
+    let mut from = None;
+    loop {
+        let page = ledger::scroll(qdrant, operation, Which::Aliases, from, 1_000).await?;
+        let mine = |entry: &Entry| {
+            entry.at.tenant == at.tenant && entry.about == About::Alias(Some(at.name.clone()))
+        };
+        entries.extend(page.0.into_iter().filter(mine).map(|entry| {
+            let stamp = write::stamp(qdrant, entry.stamp.version);
+            Entry { about: About::Alias(None), stamp, ..entry }
+        }));
+        from = page.1;
+        if from.is_none() {
+            break;
+        }
+    }
+    ledger::put(qdrant, operation, &entries).await?;
     let timeout = qdrant.server_timeout();
     let request = &qdrant::DeleteCollection { collection_name: name.clone(), timeout };
-    let dropped =
-        qdrant.write(OP, async |client| client.delete_collection(request.clone()).await).await;
+    let dropped = qdrant
+        .write(operation, async |client| client.delete_collection(request.clone()).await)
+        .await;
     qdrant.lives().forget(name);
-    Ok(dropped?.result)
+    let dropped = dropped?.result;
+    ledger::forget_gone(qdrant, operation, at).await?;
+    Ok(dropped)
 }
 
 pub(super) async fn set_alias(
@@ -348,34 +415,65 @@ pub(super) async fn set_alias(
     target: Option<Name>,
 ) -> Result<()> {
     const OP: &str = "vectors.set_alias";
-    let prefix = &qdrant.config().prefix;
-    let alias_name = qdrant_name(prefix, alias);
     if exactly(qdrant, OP, alias).await?.is_some() {
         return Err(taken(OP, alias));
     }
-    let done = match &target {
+    match &target {
+        None => {
+            let name = qdrant_name(&qdrant.config().prefix, alias);
+            if look(qdrant, OP, &name).await?.is_none() {
+                return Ok(());
+            }
+        }
+        Some(target) => {
+            let at = CollectionId::new(alias.tenant.clone(), target.clone());
+            if exactly(qdrant, OP, &at).await?.is_none() {
+                return Err(no_collection(OP, target).with("alias", alias));
+            }
+        }
+    }
+    point_alias(qdrant, OP, alias, target.as_ref(), None).await
+}
+
+/// Points an alias at its target, as of a stamp; without one as of now.
+pub(super) async fn point_alias(
+    qdrant: &Qdrant,
+    operation: &'static str,
+    alias: &CollectionId,
+    target: Option<&Name>,
+    stamp: Option<Stamp>,
+) -> Result<()> {
+    let prefix = &qdrant.config().prefix;
+    let alias_name = qdrant_name(prefix, alias);
+    let stamp = match stamp {
+        Some(stamp) => stamp,
+        None => {
+            let earlier = ledger::get(qdrant, operation, alias, About::Alias(None)).await?;
+            write::stamp(qdrant, earlier.map_or(0, |entry| entry.stamp.version))
+        }
+    };
+    let about = About::Alias(target.cloned());
+    ledger::put(qdrant, operation, &[Entry { at: alias.clone(), about, stamp }]).await?;
+    let done = match target {
         None => {
             let request = &DeleteAlias { alias_name: alias_name.clone() };
-            qdrant.write(OP, async |client| client.delete_alias(request.clone()).await).await
+            qdrant.write(operation, async |client| client.delete_alias(request.clone()).await).await
         }
         Some(target) => {
             let target = CollectionId::new(alias.tenant.clone(), target.clone());
-            if exactly(qdrant, OP, &target).await?.is_none() {
-                return Err(no_collection(OP, &target.name).with("alias", alias));
-            }
             let collection_name = qdrant_name(prefix, &target);
             // Where the alias is there already this is the switch, under Qdrant's lock of all collections.
             let request = &CreateAlias { collection_name, alias_name: alias_name.clone() };
-            qdrant.write(OP, async |client| client.create_alias(request.clone()).await).await
+            qdrant.write(operation, async |client| client.create_alias(request.clone()).await).await
         }
     };
     qdrant.lives().forget(&alias_name);
     match (done, target) {
         (Ok(_), _) => Ok(()),
         (Err(error), Some(target)) if error.kind() == ErrorKind::NotFound => {
-            Err(no_collection(OP, target).with("alias", alias))
+            Err(no_collection(operation, target).with("alias", alias))
         }
-        (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => Err(taken(OP, alias)),
+        (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => Err(taken(operation, alias)),
         (Err(error), _) => Err(error.with("alias", alias)),
     }
 }

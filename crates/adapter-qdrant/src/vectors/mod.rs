@@ -2,11 +2,13 @@
 
 mod collection;
 mod filter;
+mod ledger;
 mod life;
 mod names;
 mod payload;
 mod point;
 mod read;
+mod records;
 mod search;
 mod sparse;
 mod write;
@@ -24,6 +26,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Qdrant;
+pub(crate) use ledger::ledger_name;
 pub(crate) use life::{Life, Lives};
 use names::qdrant_name;
 
@@ -136,6 +139,7 @@ impl VectorStore for QdrantVectors {
         Capabilities::of([
             Capability::Durable,
             Capability::MultiProcess,
+            Capability::Records,
             Capability::ExactCounts,
             Capability::DenseVectors,
             Capability::SparseVectors,
@@ -144,7 +148,7 @@ impl VectorStore for QdrantVectors {
     }
 
     async fn create(&self, collection: &CollectionId, spec: CollectionSpec) -> Result<bool> {
-        collection::create(&self.0, collection, spec, write::stamp(&self.0, 0)).await
+        collection::create(&self.0, collection, spec).await
     }
 
     async fn info(&self, collection: &CollectionId) -> Result<Option<CollectionInfo>> {

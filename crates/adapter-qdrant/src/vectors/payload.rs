@@ -1,6 +1,6 @@
 //! JSON as Qdrant's values, and back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hexmem_ports::Result;
 use qdrant_client::qdrant::{ListValue, Struct, Value, value::Kind};
@@ -75,7 +75,9 @@ pub(super) fn from_qdrant(operation: &'static str, value: Value) -> Result<serde
         Some(Kind::StructValue(object)) => {
             let fields = object.fields.into_iter();
             let fields = fields.map(|(key, item)| Ok((key, from_qdrant(operation, item)?)));
-            serde_json::Value::Object(fields.collect::<Result<Map<_, _>>>()?)
+            // In order of their names: Qdrant keeps none, and an answer should not change from one time to the next.
+            let sorted = fields.collect::<Result<BTreeMap<_, _>>>()?;
+            serde_json::Value::Object(sorted.into_iter().collect())
         }
     })
 }

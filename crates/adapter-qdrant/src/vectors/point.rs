@@ -97,7 +97,7 @@ pub(super) fn encode(
     point: &Point,
     stamp: Stamp,
 ) -> Result<(PointStruct, usize)> {
-    let mut fields: HashMap<String, Value> = HashMap::with_capacity(6);
+    let mut fields = stamp_fields(stamp);
     let mut bytes = 128;
     let text = || {
         serde_json::to_string(&point.payload).map_err(|cause| {
@@ -112,9 +112,6 @@ pub(super) fn encode(
         fields.insert(TEXT.to_owned(), payload::text(text));
     }
     fields.insert(PAYLOAD.to_owned(), payload::to_qdrant(&point.payload));
-    let number = |version: u64| i64::try_from(version).unwrap_or(i64::MAX);
-    fields.insert(VERSION.to_owned(), payload::whole(number(stamp.version)));
-    fields.insert(MODIFIED.to_owned(), payload::whole(stamp.modified_at.as_micros()));
     let lists = payload::empty_lists(&point.payload);
     if !lists.is_empty() {
         let lists = lists.into_iter().map(payload::text).collect();
@@ -199,6 +196,28 @@ pub(super) fn payload_of(
             None => Ok(serde_json::Value::Object(serde_json::Map::new())),
         },
     }
+}
+
+/// The stamp of what was read with [`VERSION`] and [`MODIFIED`].
+pub(super) fn stamp_of(operation: &'static str, fields: &HashMap<String, Value>) -> Result<Stamp> {
+    let number = |field: &str| match fields.get(field).and_then(|value| value.kind.as_ref()) {
+        Some(Kind::IntegerValue(number)) => Some(*number),
+        _ => None,
+    };
+    let version = number(VERSION).and_then(|version| u64::try_from(version).ok());
+    let modified_at = number(MODIFIED).and_then(Timestamp::from_micros);
+    let both = version.zip(modified_at);
+    let (version, modified_at) = both.ok_or_else(|| corrupt(operation, "a point's stamp"))?;
+    Ok(Stamp { version, modified_at })
+}
+
+/// The fields of a stamp.
+pub(super) fn stamp_fields(stamp: Stamp) -> HashMap<String, Value> {
+    let version = i64::try_from(stamp.version).unwrap_or(i64::MAX);
+    HashMap::from([
+        (VERSION.to_owned(), payload::whole(version)),
+        (MODIFIED.to_owned(), payload::whole(stamp.modified_at.as_micros())),
+    ])
 }
 
 /// Vectors by their names in Qdrant.

@@ -14,6 +14,7 @@ use qdrant_client::qdrant::{
 
 use super::There;
 use super::filter::{self, Plan};
+use super::ledger::{self, About, Entry};
 use super::point::{self, Stamp};
 use super::read;
 use crate::{Qdrant, WriteOrdering};
@@ -21,7 +22,7 @@ use crate::{Qdrant, WriteOrdering};
 /// Points that are removed at once.
 const AT_ONCE: usize = 1_000;
 
-fn ordering(qdrant: &Qdrant) -> qdrant::WriteOrdering {
+pub(super) fn ordering(qdrant: &Qdrant) -> qdrant::WriteOrdering {
     let kind = match qdrant.config().write_ordering {
         WriteOrdering::Weak => qdrant::WriteOrderingType::Weak,
         WriteOrdering::Medium => qdrant::WriteOrderingType::Medium,
@@ -30,16 +31,17 @@ fn ordering(qdrant: &Qdrant) -> qdrant::WriteOrdering {
     qdrant::WriteOrdering { r#type: kind.into() }
 }
 
-/// The stamp of a change: later than `floor`, and as late as the clock says. Qdrant has no counter that a write could take a
-/// number from, so versions are microseconds.
+/// The stamp of a change: later than `floor` and than every other of this handle, and as late as the clock says. Qdrant has
+/// no counter that a write could take a number from, so versions are microseconds.
 pub(super) fn stamp(qdrant: &Qdrant, floor: u64) -> Stamp {
     let modified_at: Timestamp = qdrant.clock().now();
     let micros = u64::try_from(modified_at.as_micros()).unwrap_or(0);
-    Stamp { version: micros.max(floor.saturating_add(1)), modified_at }
+    let least = micros.max(floor.saturating_add(1));
+    Stamp { version: qdrant.next_version(least), modified_at }
 }
 
 /// `wait` was asked for: what was not applied in time is open.
-fn applied(operation: &'static str, answer: &PointsOperationResponse) -> Result<()> {
+pub(super) fn applied(operation: &'static str, answer: &PointsOperationResponse) -> Result<()> {
     let status = answer.result.map_or(UpdateStatus::UnknownUpdateStatus, |r| r.status());
     match status {
         UpdateStatus::Completed => Ok(()),
@@ -196,6 +198,27 @@ pub(super) async fn remove(
     ids: &[PointId],
     filter: &Filter,
 ) -> Result<u64> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let stamp = stamp(qdrant, there.life.version);
+    let gone: Vec<Entry> = ids
+        .iter()
+        .map(|id| Entry { at: there.life.at.clone(), about: About::Gone(*id), stamp })
+        .collect();
+    ledger::put(qdrant, operation, &gone).await?;
+    take(qdrant, operation, there, ids, filter).await?;
+    Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
+}
+
+/// Takes points out, without telling of it.
+pub(super) async fn take(
+    qdrant: &Qdrant,
+    operation: &'static str,
+    there: &There,
+    ids: &[PointId],
+    filter: &Filter,
+) -> Result<()> {
     let plan = Plan::of(filter);
     for (done, ids) in ids.chunks(AT_ONCE).enumerate() {
         let ids: Vec<qdrant::PointId> = ids.iter().copied().map(point::id).collect();
@@ -220,7 +243,7 @@ pub(super) async fn remove(
         let outcome = answer.await.and_then(|answer| applied(operation, &answer));
         outcome.map_err(|error| if done > 0 { error.outcome_unknown() } else { error })?;
     }
-    Ok(u64::try_from(ids.len()).unwrap_or(u64::MAX))
+    Ok(())
 }
 
 #[cfg(test)]

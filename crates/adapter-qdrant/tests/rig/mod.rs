@@ -10,7 +10,7 @@ use std::time::Duration;
 use hexmem_adapter_memory::{ManualClock, SystemClock};
 use hexmem_adapter_qdrant::{Qdrant, QdrantConfig};
 use hexmem_conformance::{Rig, manual_time};
-use hexmem_ports::{Clock, VectorStore};
+use hexmem_ports::{Clock, Records, VectorStore};
 
 /// The nodes of the cluster of the tests.
 pub(crate) fn cluster_urls() -> Vec<String> {
@@ -58,7 +58,8 @@ pub(crate) struct Cleaner {
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
-        let (url, begins) = (self.url.clone(), format!("{}.", self.prefix));
+        // The twin's too.
+        let (url, begins) = (self.url.clone(), self.prefix.clone());
         // Not on the test's own threads: they may be ending.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -103,12 +104,18 @@ async fn rig(
 ) -> Rig<dyn VectorStore> {
     let clock = Arc::new(ManualClock::default());
     let [first, second] = configs;
+    let apart = first.clone();
     let store = Arc::new(open(first, Arc::clone(&clock) as Arc<dyn Clock>).await.vectors());
     let other = Arc::new(open(second, Arc::clone(&clock) as Arc<dyn Clock>).await.vectors());
+    let apart = QdrantConfig { prefix: format!("{}-twin", apart.prefix), ..apart };
+    let twin = Arc::new(open(apart, Arc::clone(&clock) as Arc<dyn Clock>).await.vectors());
     let declares = store.capabilities();
     let time = manual_time(clock.clone(), move |span| clock.advance(span));
-    let mut rig = Rig::new(adapter, store as Arc<dyn VectorStore>, declares, time);
+    let shared = Arc::clone(&store) as Arc<dyn VectorStore>;
+    let mut rig = Rig::new(adapter, shared, declares, time);
     rig.other = other;
+    rig.twin = Some((Arc::clone(&twin) as Arc<dyn VectorStore>, twin as Arc<dyn Records>));
+    rig.records = Some(store);
     rig.guard = Some(Arc::new(cleaner));
     rig
 }
