@@ -1,13 +1,13 @@
 //! The vectors suite on PostgreSQL with pgvector, and what only an index can get wrong.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod every;
 mod rig;
 
 use std::sync::Arc;
 
 use hexmem_adapter_memory::{ManualClock, MemoryVectors};
 use hexmem_adapter_pg::{PgConfig, PgVectors, Postgres};
+use hexmem_conformance::every_port::{Stores, every_port, role};
 use hexmem_conformance::vectors::agree_through_changes;
 use hexmem_conformance::{Rig, minimum, name};
 use hexmem_ports::{
@@ -32,11 +32,24 @@ async fn rig() -> Rig<dyn VectorStore> {
 
 hexmem_conformance::vectors_suite!(rig);
 
+/// The other ports do not know of the extension.
+async fn open(url: &str) -> Stores {
+    let postgres = Postgres::connect(rig::config(url)).await.unwrap();
+    Stores { vectors: Some(Arc::new(postgres.vectors())), ..Stores::default() }
+}
+
+#[tokio::test]
+#[ignore = "the other process of the test below"]
+async fn role_write() {
+    role(open).await;
+}
+
 #[tokio::test]
 async fn what_another_process_acknowledged_is_there() {
     let database = rig::Database::migrated().await;
     rig::run(&mut rig::connect(&database.url).await, "CREATE EXTENSION vector").await;
-    every::every_port("pg-pgvector", &database.url, &["vectors"]).await;
+    let proves = [Capability::Durable, Capability::MultiProcess];
+    every_port("pg-pgvector", &proves, &database.url, open).await;
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod run;
 pub mod cache;
 pub mod clock;
 pub mod embed;
+pub mod every_port;
 pub mod graph;
 pub mod key_value;
 pub mod minimum;
