@@ -125,8 +125,7 @@ impl Bert {
         let [query, key, value] =
             [&layer.query, &layer.key, &layer.value].map(|linear| linear.apply(&rows.view()));
         let width = rows.ncols() / self.heads;
-        #[allow(clippy::cast_precision_loss, reason = "the width of a head is small")]
-        let scale = 1.0 / (width as f32).sqrt();
+        let scale = 1.0 / count(width).sqrt();
         let mut mixed = Array2::zeros(rows.raw_dim());
         for head in 0..self.heads {
             let part = s![.., head * width..(head + 1) * width];
