@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use async_trait::async_trait;
-use hexmem_ports::rules::graph::{GraphState, Planned};
+use hexmem_ports::rules::graph::{GraphState, Planned, list_cursor, list_cursor_of};
 use hexmem_ports::{
     Applied, AsOf, Capabilities, Capability, ChangeLog, Clock, Compact, Cursor, Edge, EdgeFilter,
     EdgeId, Effect, Element, ElementRef, Error, GraphBatch, GraphHead, GraphId, GraphStats,
@@ -407,12 +407,7 @@ impl GraphStore for JsonGraphs {
         limit: Limit,
     ) -> Result<Page<Name>> {
         const OP: &str = "graph.list";
-        let after = cursor.map(|cursor| {
-            Name::new(cursor.0).map_err(|_| {
-                Error::invalid(OP, "the cursor was not given by this call; start without one")
-            })
-        });
-        let after = after.transpose()?;
+        let after = cursor.as_ref().map(list_cursor).transpose()?;
         let mut page = Page::default();
         for (graph, exists) in self.graphs(OP, Some(tenant)).await? {
             if !prefix.matches(graph.name.as_str())
@@ -428,7 +423,7 @@ impl GraphStore for JsonGraphs {
                 continue;
             }
             if page.items.len() == limit.as_usize() {
-                page.next = page.items.last().map(|name: &Name| Cursor(name.to_string()));
+                page.next = page.items.last().map(list_cursor_of);
                 break;
             }
             page.items.push(graph.name);

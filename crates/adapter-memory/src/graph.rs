@@ -5,12 +5,14 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
-use hexmem_ports::rules::graph::{GraphRecord, GraphState, RecordCursor, scan_records};
+use hexmem_ports::rules::graph::{
+    GraphRecord, GraphState, RecordCursor, list_cursor, list_cursor_of, scan_records,
+};
 use hexmem_ports::{
     Applied, AsOf, Capabilities, Capability, ChangeLog, Clock, Compact, Cursor, Edge, EdgeFilter,
-    EdgeId, Effect, Element, ElementRef, Error, GraphBatch, GraphHead, GraphId, GraphStats,
-    GraphStore, Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Prefix, Record,
-    RecordKind, Records, Restored, Result, Revision, Tenant, check_effects,
+    EdgeId, Effect, Element, ElementRef, GraphBatch, GraphHead, GraphId, GraphStats, GraphStore,
+    Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Prefix, Record, RecordKind,
+    Records, Restored, Result, Revision, Tenant, check_effects,
 };
 
 use crate::MemoryOutbox;
@@ -162,30 +164,16 @@ impl GraphStore for MemoryGraphs {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Name>> {
-        let after = cursor.map(|cursor| {
-            Name::new(cursor.0).map_err(|_| {
-                Error::invalid(
-                    "graph.list",
-                    "the cursor was not given by this call; start without one",
-                )
-            })
-        });
-        let after = after.transpose()?;
+        let after = cursor.as_ref().map(list_cursor).transpose()?;
         let graphs = self.read();
-        let mut names: Vec<Name> = graphs
+        let names = graphs
             .iter()
             .filter(|(id, state)| id.tenant == *tenant && state.head().is_some())
             .map(|(id, _)| &id.name)
             .filter(|name| {
                 prefix.matches(name.as_str()) && after.as_ref().is_none_or(|a| *name > a)
-            })
-            .take(limit.as_usize() + 1)
-            .cloned()
-            .collect();
-        let more = names.len() > limit.as_usize();
-        names.truncate(limit.as_usize());
-        let next = names.last().filter(|_| more).map(|name| Cursor(name.to_string()));
-        Ok(Page { items: names, next })
+            });
+        Ok(Page::cut(names.cloned(), limit, list_cursor_of))
     }
 
     async fn delete(&self, graph: &GraphId, effects: Vec<Effect>) -> Result<bool> {

@@ -1,5 +1,8 @@
 //! Keyset paging.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -59,6 +62,29 @@ impl From<Limit> for u32 {
 #[serde(transparent)]
 pub struct Cursor(pub String);
 
+/// How much of a cursor that was refused is told.
+const TOLD: usize = 64;
+
+impl Cursor {
+    /// Where the listing that is called `mark` goes on after the row of `key`.
+    pub fn after(mark: &str, key: impl Display) -> Self {
+        Self(format!("{mark}:{key}"))
+    }
+
+    /// The key of [`after`](Self::after). `Invalid` for the cursor of another listing, and for a key that cannot be read.
+    pub fn key<K: FromStr>(&self, operation: &'static str, mark: &str) -> Result<K> {
+        let key = self.0.strip_prefix(mark).and_then(|rest| rest.strip_prefix(':'));
+        key.and_then(|key| key.parse().ok()).ok_or_else(|| self.refused(operation))
+    }
+
+    /// The error for a cursor that a listing did not give: `Invalid`, with the cursor's first 64 characters.
+    pub fn refused(&self, operation: &'static str) -> Error {
+        let told: String = self.0.chars().take(TOLD).collect();
+        Error::invalid(operation, "the cursor is not of this listing; start without one")
+            .with("cursor", told.escape_debug())
+    }
+}
+
 /// One page of a listing. Rows present throughout a scan appear exactly once, others at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
@@ -75,8 +101,59 @@ impl<T> Default for Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page of at most `limit` of `rows`, of which one more tells that there is a next page; `cursor` says where a
+    /// page that ends with a row goes on.
+    pub fn cut(
+        rows: impl IntoIterator<Item = T>,
+        limit: Limit,
+        cursor: impl FnOnce(&T) -> Cursor,
+    ) -> Self {
+        let mut items: Vec<T> = rows.into_iter().take(limit.as_usize().saturating_add(1)).collect();
+        let more = items.len() > limit.as_usize();
+        items.truncate(limit.as_usize());
+        let next = items.last().filter(|_| more).map(cursor);
+        Self { items, next }
+    }
+
     /// The page with `map` applied to each row.
     pub fn map<U>(self, map: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(map).collect(), next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorKind, Name};
+
+    #[test]
+    fn a_cursor_is_of_one_listing() {
+        let cursor = Cursor::after("node", "a:b");
+        assert_eq!(cursor.key::<Name>("op", "node").unwrap().as_str(), "a:b");
+        for (text, mark) in [
+            ("node:a:b", "queue"),
+            ("node:", "node"),
+            ("node", "node"),
+            ("nodes:a", "node"),
+            ("foo", "node"),
+            ("", "node"),
+        ] {
+            let error = Cursor(text.into()).key::<Name>("op", mark).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().ends_with(&format!("(cursor: {text})")), "{error}");
+        }
+        let long = Cursor(format!("\n{}", "x".repeat(100_000))).refused("op").to_string();
+        assert!(long.ends_with(&format!("(cursor: \\n{})", "x".repeat(63))), "{long}");
+    }
+
+    #[test]
+    fn the_row_too_many_is_cut() {
+        let page = |rows: u32, limit| {
+            Page::cut(0..rows, Limit::new(limit).unwrap(), |row| Cursor::after("n", row))
+        };
+        assert_eq!(page(0, 2), Page::default());
+        assert_eq!(page(2, 2), Page { items: vec![0, 1], next: None });
+        let cut = Page { items: vec![0, 1], next: Some(Cursor("n:1".into())) };
+        assert_eq!([page(3, 2), page(9, 2)], [cut.clone(), cut]);
     }
 }

@@ -1,10 +1,10 @@
 //! Edges by filter: current, as known at a time, or all their versions.
 
-use hexmem_ports::rules::graph::{edge_cursor, version_cursor, version_cursor_of};
+use hexmem_ports::rules::graph::{edge_cursor, edge_cursor_of, version_cursor, version_cursor_of};
 use hexmem_ports::{AsOf, Cursor, Direction, Edge, EdgeFilter, GraphId, Limit, Page, Result};
 use uuid::Uuid;
 
-use super::find::{more, page, portion, some, valid_at};
+use super::find::{more, portion, some, valid_at};
 use super::rows::{self, EdgeRow, column, texts};
 use crate::Postgres;
 use crate::query::Query;
@@ -72,7 +72,7 @@ pub(super) async fn find_edges(
         }
         sieve(OP, edges, filter, &mut found)?;
         if whole || found.len() > limit.as_usize() {
-            return Ok(page(found, limit, |edge| edge.id.to_string()));
+            return Ok(Page::cut(found, limit, edge_cursor_of));
         }
         rows = more(rows);
     }
@@ -104,7 +104,7 @@ pub(super) async fn find_versions(
         }
         sieve(OP, edges, filter, &mut found)?;
         if whole || found.len() > limit.as_usize() {
-            return Ok(page(found, limit, version_cursor_of));
+            return Ok(Page::cut(found, limit, version_cursor_of));
         }
         rows = more(rows);
     }

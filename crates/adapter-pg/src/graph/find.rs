@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hexmem_ports::rules::graph::node_cursor;
+use hexmem_ports::rules::graph::{node_cursor, node_cursor_of};
 use hexmem_ports::{
     AsOf, Cursor, Edge, EdgeId, Filter, GraphId, Limit, Name, Node, NodeFilter, Page, Result,
     ValidAt,
@@ -27,14 +27,6 @@ pub(super) fn valid_at(as_of: AsOf) -> (bool, Option<At>) {
 pub(super) fn some(names: &[Name]) -> Option<Vec<&str>> {
     let names: BTreeSet<&Name> = names.iter().collect();
     (!names.is_empty()).then(|| texts(names))
-}
-
-/// Cuts a page of `limit` rows from one row more; `key` makes the cursor of a row.
-pub(super) fn page<T>(mut items: Vec<T>, limit: Limit, key: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() > limit.as_usize();
-    items.truncate(limit.as_usize());
-    let next = items.last().filter(|_| more).map(|row| Cursor(key(row)));
-    Page { items, next }
 }
 
 /// The place that a row answers, and its columns behind it.
@@ -196,7 +188,7 @@ pub(super) async fn find_nodes(
             }
         }
         if whole || found.len() > limit.as_usize() {
-            return Ok(page(found, limit, |node| node.id.to_string()));
+            return Ok(Page::cut(found, limit, |node| node_cursor_of(&node.id)));
         }
         rows = more(rows);
     }

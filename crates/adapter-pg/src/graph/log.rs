@@ -1,6 +1,6 @@
 //! The change log, and the versions of one element.
 
-use hexmem_ports::rules::graph::history_cursor;
+use hexmem_ports::rules::graph::{history_cursor, history_cursor_of};
 use hexmem_ports::{
     ChangeLog, Cursor, Edge, EdgeId, Element, ElementRef, Error, GraphId, Limit, LoggedChange,
     Node, Page, Result, Revision,
@@ -9,7 +9,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::find::page;
 use super::rows::{self, EdgeRow, LifeRow, NodeRow, column, count};
 use crate::Postgres;
 use crate::value::{At, Hash};
@@ -166,5 +165,5 @@ pub(super) async fn history(
             edges.collect::<Result<_>>()?
         }
     };
-    Ok(page(versions, limit, |version| version.version().to_string()))
+    Ok(Page::cut(versions, limit, history_cursor_of))
 }

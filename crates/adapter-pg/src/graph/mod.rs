@@ -21,11 +21,11 @@ mod writes;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use hexmem_ports::rules::graph::{list_cursor, list_cursor_of};
 use hexmem_ports::{
     Applied, AsOf, Capabilities, Capability, ChangeLog, Compact, Cursor, Edge, EdgeFilter, EdgeId,
-    Effect, Element, ElementRef, Error, GraphBatch, GraphHead, GraphId, GraphStats, GraphStore,
-    Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Prefix, Result, Revision,
-    Tenant,
+    Effect, Element, ElementRef, GraphBatch, GraphHead, GraphId, GraphStats, GraphStore, Limit,
+    Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Prefix, Result, Revision, Tenant,
 };
 
 use crate::Postgres;
@@ -177,12 +177,8 @@ impl GraphStore for PgGraphs {
         limit: Limit,
     ) -> Result<Page<Name>> {
         const OP: &str = "graph.list";
-        let after = cursor.map(|cursor| {
-            Name::new(cursor.0).map_err(|_| {
-                Error::invalid(OP, "the cursor was not given by this call; start without one")
-            })
-        });
-        let after = after.transpose()?.map(String::from).unwrap_or_default();
+        let after =
+            cursor.as_ref().map(list_cursor).transpose()?.map(String::from).unwrap_or_default();
         let names: Vec<(String,)> = self
             .postgres
             .read(OP, include_str!("../sql/graph/list.sql"))
@@ -195,7 +191,7 @@ impl GraphStore for PgGraphs {
             .await?;
         let names = names.into_iter().map(|(name,)| rows::name(OP, name));
         let names = names.collect::<Result<Vec<_>>>()?;
-        Ok(find::page(names, limit, |name| name.to_string()))
+        Ok(Page::cut(names, limit, list_cursor_of))
     }
 
     async fn delete(&self, graph: &GraphId, effects: Vec<Effect>) -> Result<bool> {

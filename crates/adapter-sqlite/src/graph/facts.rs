@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hexmem_ports::rules::graph::{edge_cursor, version_cursor, version_cursor_of};
+use hexmem_ports::rules::graph::{edge_cursor, edge_cursor_of, version_cursor, version_cursor_of};
 use hexmem_ports::{
     AsOf, Cursor, Direction, Edge, EdgeFilter, EdgeId, Filter, GraphId, Limit, Name, Page, Result,
     Timestamp,
 };
 
 use super::apply::CHUNK;
-use super::find::{page, portion, valid_at};
+use super::find::{portion, valid_at};
 use super::rows::{self, EdgeRow, Turn, name_list};
 use crate::Database;
 
@@ -211,7 +211,7 @@ pub(super) async fn find_edges(
     let query = EdgeQuery::of(as_of, read.now(), filter);
     let query = query.paged(after.map(|id| (id, 0)), limit);
     let edges = query.find(&mut read, row, filter.at.as_ref()).await?;
-    Ok(page(edges, limit, |edge| edge.id.to_string()))
+    Ok(Page::cut(edges, limit, edge_cursor_of))
 }
 
 pub(super) async fn find_versions(
@@ -226,5 +226,5 @@ pub(super) async fn find_versions(
     let Some((row, _)) = super::find(&mut read, graph).await? else { return Ok(Page::default()) };
     let query = EdgeQuery::ever(read.now(), filter).paged(after, limit);
     let edges = query.find(&mut read, row, filter.at.as_ref()).await?;
-    Ok(page(edges, limit, version_cursor_of))
+    Ok(Page::cut(edges, limit, version_cursor_of))
 }

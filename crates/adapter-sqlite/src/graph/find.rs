@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hexmem_ports::rules::graph::node_cursor;
+use hexmem_ports::rules::graph::{node_cursor, node_cursor_of};
 use hexmem_ports::{
     AsOf, Cursor, Edge, EdgeId, Filter, GraphId, Limit, Name, Node, NodeFilter, Page, Result,
     Timestamp, ValidAt,
@@ -19,14 +19,6 @@ pub(super) fn valid_at(as_of: AsOf, now: Timestamp) -> Option<i64> {
         ValidAt::At(at) => Some(at.as_micros()),
         ValidAt::Any => None,
     }
-}
-
-/// Cuts a page of `limit` rows from one row more; `key` makes the cursor of a row.
-pub(super) fn page<T>(mut items: Vec<T>, limit: Limit, key: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() > limit.as_usize();
-    items.truncate(limit.as_usize());
-    let next = items.last().filter(|_| more).map(|row| Cursor(key(row)));
-    Page { items, next }
 }
 
 /// The position of a row among the ids that were asked for.
@@ -133,7 +125,7 @@ pub(super) async fn find_nodes(
             }
         }
     }
-    Ok(page(found.into_values().collect(), limit, |node| node.id.to_string()))
+    Ok(Page::cut(found.into_values(), limit, |node| node_cursor_of(&node.id)))
 }
 
 /// The next `rows` nodes, whatever their data.

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::rules::graph::history_cursor;
+use hexmem_ports::rules::graph::{history_cursor, history_cursor_of};
 use hexmem_ports::{
     ChangeLog, Cursor, Edge, Element, ElementRef, GraphId, Limit, LoggedChange, Node, Page, Result,
     Revision,
 };
 
-use super::find::page;
 use super::rows::{self, EdgeRow, Logged, NodeRow};
 use crate::{Database, ReadTx};
 
@@ -127,5 +126,5 @@ pub(super) async fn history(
             edges.map(|edge| edge.map(Element::Edge)).collect::<Result<_>>()?
         }
     };
-    Ok(page(versions, limit, |version| version.version().to_string()))
+    Ok(Page::cut(versions, limit, history_cursor_of))
 }

@@ -15,12 +15,12 @@ mod rows;
 mod together;
 
 use async_trait::async_trait;
-use hexmem_ports::rules::graph::GraphLife;
+use hexmem_ports::rules::graph::{GraphLife, list_cursor, list_cursor_of};
 use hexmem_ports::{
     Applied, AsOf, Capabilities, Capability, ChangeLog, Compact, Cursor, Edge, EdgeFilter, EdgeId,
-    Effect, Element, ElementRef, Error, GraphBatch, GraphHead, GraphId, GraphStats, GraphStore,
-    Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Prefix, Result, Revision,
-    Tenant, Timestamp,
+    Effect, Element, ElementRef, GraphBatch, GraphHead, GraphId, GraphStats, GraphStore, Limit,
+    Name, NeighbourQuery, Neighbourhood, Node, NodeFilter, Page, Prefix, Result, Revision, Tenant,
+    Timestamp,
 };
 
 use crate::{Database, WriteTx};
@@ -242,15 +242,8 @@ impl GraphStore for SqliteGraphs {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Name>> {
-        let after = cursor.map(|cursor| {
-            Name::new(cursor.0).map_err(|_| {
-                Error::invalid(
-                    "graph.list",
-                    "the cursor was not given by this call; start without one",
-                )
-            })
-        });
-        let after = after.transpose()?.map(String::from).unwrap_or_default();
+        let after =
+            cursor.as_ref().map(list_cursor).transpose()?.map(String::from).unwrap_or_default();
         let mut read = self.0.read("graph.list").await?;
         let rows: Vec<Vec<u8>> = sqlx::query_scalar(include_str!("../sql/graph/list.sql"))
             .bind(tenant.as_str().as_bytes())
@@ -263,7 +256,7 @@ impl GraphStore for SqliteGraphs {
             .map_err(|e| read.error(e))?;
         let names = rows.into_iter().map(|name| rows::name(read.operation(), name));
         let names = names.collect::<Result<Vec<_>>>()?;
-        Ok(find::page(names, limit, |name| name.to_string()))
+        Ok(Page::cut(names, limit, list_cursor_of))
     }
 
     async fn delete(&self, graph: &GraphId, effects: Vec<Effect>) -> Result<bool> {

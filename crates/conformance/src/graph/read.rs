@@ -163,9 +163,14 @@ pub async fn graph_find_1(rig: Rig<Graphs>) {
     }
     let distinct = seen.iter().collect::<std::collections::BTreeSet<_>>().len();
     assert_eq!(distinct, seen.len(), "none comes twice");
-    let bad = Some(Cursor(String::new()));
-    let error = rig.store.find_nodes(&g, &filter, AsOf::ALL, bad, limit(4)).await;
-    assert_eq!(error.expect_err("a foreign cursor").kind(), ErrorKind::Invalid);
+    // An id is no cursor.
+    for text in ["", "foo", "n05", "node:", "graph:n05"] {
+        let foreign = Some(Cursor(text.into()));
+        let asked = rig.store.find_nodes(&g, &filter, AsOf::ALL, foreign, limit(4)).await;
+        let error = asked.expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(&format!("cursor: {text})")), "names it: {error}");
+    }
 }
 
 /// `GRAPH-FIND-2`

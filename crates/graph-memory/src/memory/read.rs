@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hexmem_ports::rules::graph::node_cursor_of;
 use hexmem_ports::{
     AsOf, Capability, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Error,
     ErrorKind, GraphHead, GraphStats, Limit, Name, NeighbourQuery, Neighbourhood, Node, NodeFilter,
@@ -135,7 +136,7 @@ impl GraphMemory {
                 page.items.extend(found.into_iter().filter(|clash| clash.holds(as_of, now)));
                 if page.items.len() >= limit.as_usize() {
                     let last = nodes.next.is_none() && ids.last() == Some(&src);
-                    page.next = (!last).then(|| Cursor(src.to_string()));
+                    page.next = (!last).then(|| node_cursor_of(&src));
                     return Ok(page);
                 }
             }

@@ -131,9 +131,7 @@ pub fn kv_position(operation: &'static str, prefix: &Prefix, cursor: &Cursor) ->
         let bytes = from_hex(cursor.0.strip_prefix("kv.")?)?;
         Name::new(String::from_utf8(bytes).ok()?).ok()
     };
-    read().filter(|key| prefix.matches(key.as_str())).ok_or_else(|| {
-        Error::invalid(operation, "the cursor is not one that this scan gave; start without one")
-    })
+    read().filter(|key| prefix.matches(key.as_str())).ok_or_else(|| cursor.refused(operation))
 }
 
 /// A key-value entry or its tombstone, in the one form in which stores exchange it.

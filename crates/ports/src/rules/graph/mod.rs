@@ -20,6 +20,9 @@ pub use check::*;
 pub use load::*;
 pub use near::{NearPage, trace_steps};
 pub use plan::*;
-pub use read::{edge_cursor, history_cursor, node_cursor, version_cursor, version_cursor_of};
+pub use read::{
+    edge_cursor, edge_cursor_of, history_cursor, history_cursor_of, list_cursor, list_cursor_of,
+    node_cursor, node_cursor_of, version_cursor, version_cursor_of,
+};
 pub use record::*;
 pub use state::*;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::read::{Fact, bad_cursor, from_one_of};
+use super::read::{Fact, from_one_of};
 use super::slots::{EdgeVersion, index};
 use super::{GraphState, check_neighbours};
 use crate::{
@@ -96,7 +96,7 @@ fn near_cursor(cursor: &Cursor) -> Result<(u32, Name)> {
         let (distance, id) = cursor.0.split_once(':')?;
         Some((distance.parse().ok()?, Name::new(id).ok()?))
     };
-    read().ok_or_else(|| bad_cursor("graph.neighbourhood"))
+    read().ok_or_else(|| cursor.refused("graph.neighbourhood"))
 }
 
 /// Says of each node of a page by which edge it was reached (`GRAPH-NEAR-3`). `distances` has the nodes of this

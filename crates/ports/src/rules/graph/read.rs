@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::GraphState;
 use super::slots::{EdgeVersion, Kept as _, NodeVersion, index};
 use crate::{
-    AsOf, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Error, Filter,
-    GraphStats, Limit, Name, Node, NodeFilter, Page, Result, Timestamp,
+    AsOf, Cursor, Direction, Edge, EdgeFilter, EdgeId, Element, ElementRef, Filter, GraphStats,
+    Limit, Name, Node, NodeFilter, Page, Result, Timestamp,
 };
 
 impl NodeFilter {
@@ -87,7 +87,7 @@ impl GraphState {
                 asked.then(|| elements.node(place, seen))
             })
             .filter(|node| filter.matches(node));
-        Ok(page(rows, limit, |node| node.id.to_string()))
+        Ok(Page::cut(rows, limit, |node| node_cursor_of(&node.id)))
     }
 
     /// A page of edges, in order of id.
@@ -106,13 +106,13 @@ impl GraphState {
             self.edge_passes(place, seen, &Fact::of_filter(filter))
                 .then(|| elements.edge(place, seen))
         };
-        let id = |edge: &Edge| edge.id.to_string();
         let Some((ends, direction)) = &filter.at else {
-            return Ok(page(elements.edges_after(after).filter_map(seen), limit, id));
+            let rows = elements.edges_after(after).filter_map(seen);
+            return Ok(Page::cut(rows, limit, edge_cursor_of));
         };
         let there = self.edges_ever_at(ends, *direction);
         let there = there.into_iter().filter(|(id, _)| after.is_none_or(|after| *id > after));
-        Ok(page(there.filter_map(|(_, place)| seen(place)), limit, id))
+        Ok(Page::cut(there.filter_map(|(_, place)| seen(place)), limit, edge_cursor_of))
     }
 
     /// The edges ever at these nodes, in order of id.
@@ -140,14 +140,17 @@ impl GraphState {
                 .filter(move |kept| self.edge_passes(place, kept, &Fact::of_filter(filter)))
                 .map(move |kept| elements.edge(place, kept))
         };
-        let key = |edge: &Edge| version_cursor_of(edge);
         let begun = |place: u32| after.is_some_and(|(after, _)| id(place) < after);
         Ok(match &filter.at {
-            None => page(elements.edge_order.from(begun).flat_map(versions), limit, key),
+            None => {
+                let rows = elements.edge_order.from(begun).flat_map(versions);
+                Page::cut(rows, limit, version_cursor_of)
+            }
             Some((ends, direction)) => {
                 let there = self.edges_ever_at(ends, *direction);
                 let there = there.into_iter().map(|(_, place)| place);
-                page(there.filter(|place| !begun(*place)).flat_map(versions), limit, key)
+                let rows = there.filter(|place| !begun(*place)).flat_map(versions);
+                Page::cut(rows, limit, version_cursor_of)
             }
         })
     }
@@ -189,7 +192,7 @@ impl GraphState {
             ElementRef::Edge(id) => self.edge_versions(*id).map(Element::Edge).collect(),
         };
         let rows = all.into_iter().rev().filter(|element| element.version() < before);
-        Ok(page(rows, limit, |element| element.version().to_string()))
+        Ok(Page::cut(rows, limit, history_cursor_of))
     }
 
     /// Counts of what is seen.
@@ -227,24 +230,27 @@ impl Element {
     }
 }
 
-/// Takes a page of `limit` rows; `key` makes the cursor of a row.
-fn page<T>(rows: impl Iterator<Item = T>, limit: Limit, key: impl Fn(&T) -> String) -> Page<T> {
-    let mut items: Vec<T> = rows.take(limit.as_usize() + 1).collect();
-    let next = (items.len() > limit.as_usize()).then(|| {
-        items.truncate(limit.as_usize());
-        items.last().map(|row| Cursor(key(row)))
-    });
-    Page { items, next: next.flatten() }
-}
+/// What the cursors of nodes are called.
+const NODE: &str = "node";
 
 /// The last node of the page before.
 pub fn node_cursor(cursor: &Cursor) -> Result<Name> {
-    Name::new(cursor.0.as_str()).map_err(|_| bad_cursor("graph.find_nodes"))
+    cursor.key("graph.find_nodes", NODE)
+}
+
+/// The cursor after the node of this id.
+pub fn node_cursor_of(id: &Name) -> Cursor {
+    Cursor::after(NODE, id)
 }
 
 /// The last edge of the page before.
 pub fn edge_cursor(cursor: &Cursor) -> Result<EdgeId> {
-    cursor.0.parse().map(EdgeId).map_err(|_| bad_cursor("graph.find_edges"))
+    cursor.0.parse().map(EdgeId).map_err(|_| cursor.refused("graph.find_edges"))
+}
+
+/// The cursor after this edge.
+pub fn edge_cursor_of(edge: &Edge) -> Cursor {
+    Cursor(edge.id.to_string())
 }
 
 /// The last version of an edge on the page before.
@@ -252,19 +258,33 @@ pub fn version_cursor(cursor: &Cursor) -> Result<(EdgeId, u64)> {
     let parts = cursor.0.split_once(':');
     let read =
         parts.and_then(|(id, version)| Some((EdgeId(id.parse().ok()?), version.parse().ok()?)));
-    read.ok_or_else(|| bad_cursor("graph.find_versions"))
+    read.ok_or_else(|| cursor.refused("graph.find_versions"))
 }
 
 /// The cursor after this version of an edge.
-pub fn version_cursor_of(edge: &Edge) -> String {
-    format!("{}:{}", edge.id, edge.version)
+pub fn version_cursor_of(edge: &Edge) -> Cursor {
+    Cursor(format!("{}:{}", edge.id, edge.version))
 }
 
 /// The last version of the page before.
 pub fn history_cursor(cursor: &Cursor) -> Result<u64> {
-    cursor.0.parse().map_err(|_| bad_cursor("graph.history"))
+    cursor.0.parse().map_err(|_| cursor.refused("graph.history"))
 }
 
-pub(super) fn bad_cursor(operation: &'static str) -> Error {
-    Error::invalid(operation, "the cursor was not given by this call; start without one")
+/// The cursor after this version.
+pub fn history_cursor_of(version: &Element) -> Cursor {
+    Cursor(version.version().to_string())
+}
+
+/// What the cursors of graphs are called.
+const GRAPH: &str = "graph";
+
+/// The last graph of the page before.
+pub fn list_cursor(cursor: &Cursor) -> Result<Name> {
+    cursor.key("graph.list", GRAPH)
+}
+
+/// The cursor after the graph of this name.
+pub fn list_cursor_of(name: &Name) -> Cursor {
+    Cursor::after(GRAPH, name)
 }

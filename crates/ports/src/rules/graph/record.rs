@@ -239,12 +239,7 @@ impl RecordCursor {
 
     /// Reads what [`RecordCursor::encode`] gave.
     pub fn decode(cursor: &Cursor) -> Result<Self> {
-        serde_json::from_str(&cursor.0).map_err(|_| {
-            Error::invalid(
-                "records.scan",
-                "the cursor was not given by this call; start without one",
-            )
-        })
+        serde_json::from_str(&cursor.0).map_err(|_| cursor.refused("records.scan"))
     }
 }
 
