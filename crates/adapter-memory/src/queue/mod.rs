@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hexmem_ports::rules::stale;
+use hexmem_ports::rules::{
+    dead_cursor, dead_cursor_of, queue_cursor, queue_cursor_of, schedule_cursor,
+    schedule_cursor_of, stale,
+};
 use hexmem_ports::{
     Ack, CancelOutcome, Capabilities, Capability, Clock, CommandId, CommandQueue, CommandResult,
     CommandView, Cursor, DeadLetters, Effect, Enqueued, Error, ErrorKind, Extended, FailOutcome,
@@ -141,29 +144,6 @@ fn secret() -> Result<u128> {
             .caused_by(error)
     })?;
     Ok(u128::from_be_bytes(bytes))
-}
-
-fn page<T, K>(mut items: Vec<(K, T)>, limit: Limit, cursor: impl Fn(&K) -> Cursor) -> Page<T> {
-    let more = items.len() > limit.as_usize();
-    items.truncate(limit.as_usize());
-    let next = items.last().filter(|_| more).map(|(key, _)| cursor(key));
-    Page { items: items.into_iter().map(|(_, item)| item).collect(), next }
-}
-
-/// The rest of a cursor that starts with `mark`.
-fn resume<T>(
-    operation: &'static str,
-    mark: &str,
-    cursor: Option<Cursor>,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<Bound<T>> {
-    let Some(cursor) = cursor else { return Ok(Bound::Unbounded) };
-    cursor
-        .0
-        .strip_prefix(mark)
-        .and_then(parse)
-        .map(Bound::Excluded)
-        .ok_or_else(|| Error::invalid(operation, "not a cursor of this listing; start without one"))
 }
 
 #[async_trait]
@@ -347,12 +327,14 @@ impl CommandQueue for MemoryQueue {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<CommandView>> {
-        let after = resume("queue.dead", "dead:", cursor, |id| id.parse().ok().map(CommandId))?;
-        let items = self.with(queue, |queue, _| {
-            let ids = queue.dead.range((after, Bound::Unbounded)).take(limit.as_usize() + 1);
-            ids.filter_map(|id| Some((*id, queue.commands.get(id)?.view()))).collect()
+        let after = cursor.as_ref().map(dead_cursor).transpose()?;
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self.with(queue, |queue, _| {
+            let ids = queue.dead.range((after, Bound::Unbounded));
+            let views = ids.filter_map(|id| Some(queue.commands.get(id)?.view()));
+            Page::cut(views, limit, dead_cursor_of)
         });
-        Ok(page(items.unwrap_or_default(), limit, |id| Cursor(format!("dead:{id}"))))
+        Ok(found.unwrap_or_default())
     }
 
     async fn requeue(&self, queue: &QueueId, which: DeadLetters) -> Result<u64> {
@@ -395,7 +377,7 @@ impl CommandQueue for MemoryQueue {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Name>> {
-        let after = resume("queue.list", "queue:", cursor, |text| Name::new(text).ok())?;
+        let after = cursor.as_ref().map(queue_cursor).transpose()?;
         let state = self.state();
         let now = self.clock.now();
         let names = state
@@ -404,13 +386,11 @@ impl CommandQueue for MemoryQueue {
             .filter(|(id, queue)| {
                 id.tenant == *tenant
                     && prefix.matches(id.name.as_str())
-                    && !matches!(&after, Bound::Excluded(after) if id.name <= *after)
+                    && after.as_ref().is_none_or(|after| id.name > *after)
                     && queue.holds_something(now)
             })
-            .map(|(id, _)| (id.name.clone(), id.name.clone()))
-            .take(limit.as_usize() + 1)
-            .collect();
-        Ok(page(names, limit, |name| Cursor(format!("queue:{name}"))))
+            .map(|(id, _)| id.name.clone());
+        Ok(Page::cut(names, limit, queue_cursor_of))
     }
 
     async fn set_limits(&self, queue: &QueueId, limits: QueueLimits) -> Result<()> {
@@ -447,9 +427,11 @@ impl CommandQueue for MemoryQueue {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Schedule>> {
-        let after = resume("queue.schedules", "schedule:", cursor, |text| Name::new(text).ok())?;
-        let items = self.with(queue, |queue, _| queue.list_schedules(after, limit));
-        Ok(page(items.unwrap_or_default(), limit, |name| Cursor(format!("schedule:{name}"))))
+        let after = cursor.as_ref().map(schedule_cursor).transpose()?;
+        let found = self.with(queue, |queue, _| {
+            Page::cut(queue.live_schedules(after.as_ref()), limit, schedule_cursor_of)
+        });
+        Ok(found.unwrap_or_default())
     }
 
     async fn fire(

@@ -5,14 +5,14 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use hexmem_ports::rules::CommandCore;
 use hexmem_ports::{
-    CommandId, Cursor, Error, Limit, Name, Page, QueueEntry, QueueId, QueueRecord, Record,
-    RecordKind, Records, Restored, Result, StoredCommand, Timestamp,
+    CommandId, Cursor, Limit, Name, Page, QueueEntry, QueueId, QueueRecord, Record, RecordKind,
+    Records, Restored, Result, StoredCommand, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::MemoryQueue;
 use super::state::{Command, Limits, Queue, ScheduleEntry};
-use super::{MemoryQueue, page};
 
 /// The place of one record in the order of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,9 +32,7 @@ impl Records for MemoryQueue {
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
         let after: Option<(QueueId, Place)> = cursor
             .map(|cursor| {
-                serde_json::from_str(&cursor.0).map_err(|_| {
-                    Error::invalid("records.scan", "not a cursor of this scan; start without one")
-                })
+                serde_json::from_str(&cursor.0).map_err(|_| cursor.refused("records.scan"))
             })
             .transpose()?;
         let state = self.state();
@@ -53,7 +51,10 @@ impl Records for MemoryQueue {
             .into_iter()
             .map(|(key, entry)| Ok((key, entry.into_record()?)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(page(found, limit, |key| Cursor(serde_json::to_string(key).unwrap_or_default())))
+        let page = Page::cut(found, limit, |(key, _)| {
+            Cursor(serde_json::to_string(key).unwrap_or_default())
+        });
+        Ok(page.map(|(_, record)| record))
     }
 
     async fn restore(&self, records: Vec<Record>) -> Result<Vec<Restored>> {

@@ -2,9 +2,7 @@
 
 use std::ops::Bound;
 
-use hexmem_ports::{
-    Error, Fired, Limit, Name, NewCommand, Result, Schedule, Timestamp, check_json,
-};
+use hexmem_ports::{Error, Fired, Name, NewCommand, Result, Schedule, Timestamp, check_json};
 
 use super::state::{Queue, ScheduleEntry};
 
@@ -58,13 +56,11 @@ impl Queue {
         true
     }
 
-    pub(super) fn list_schedules(&self, after: Bound<Name>, limit: Limit) -> Vec<(Name, Schedule)> {
+    pub(super) fn live_schedules(&self, after: Option<&Name>) -> impl Iterator<Item = Schedule> {
         self.schedules
-            .range((after, Bound::Unbounded))
+            .range::<Name, _>((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
             .filter(|(_, entry)| entry.deleted_at.is_none())
-            .take(limit.as_usize() + 1)
-            .map(|(name, entry)| (name.clone(), entry.schedule.clone()))
-            .collect()
+            .map(|(_, entry)| entry.schedule.clone())
     }
 
     pub(super) fn fire(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hexmem_ports::rules::{dead_cursor, dead_cursor_of, queue_cursor, queue_cursor_of};
 use hexmem_ports::{
     CommandId, CommandView, Cursor, DeadLetters, Error, ErrorKind, Limit, Name, Page, Prefix,
     QueueId, QueueLimits, QueueStats, Rate, Result, TOMBSTONE_TTL, Tenant, Timestamp,
@@ -11,7 +12,7 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::row::{Filed, name, number, signed, time, time_or_none, ttl};
-use super::{BATCH, PgQueue, one_more, page, resume};
+use super::{BATCH, PgQueue, one_more};
 use crate::query::Work;
 use crate::value::{At, Hash, last_of, micros};
 
@@ -109,23 +110,18 @@ impl PgQueue {
         limit: Limit,
     ) -> Result<Page<CommandView>> {
         const OPERATION: &str = "queue.dead";
-        let after = match resume(OPERATION, "dead:", cursor)? {
-            None => Uuid::nil(),
-            Some(text) => text.parse::<Uuid>().map_err(|_| {
-                Error::invalid(OPERATION, "not a cursor of this listing; start without one")
-            })?,
-        };
+        let after = cursor.as_ref().map(dead_cursor).transpose()?;
         self.settle_queue(OPERATION, queue).await?;
         let rows: Vec<Filed> = self
             .postgres
             .read(OPERATION, include_str!("../sql/queue/dead.sql"))
             .bind(Hash(queue.digest()))
-            .bind(after)
+            .bind(after.map_or_else(Uuid::nil, |id| id.0))
             .bind(one_more(limit))
             .fetch_all()
             .await?;
         let views = rows.into_iter().map(|filed| filed.core.view(filed.payload, filed.headers));
-        Ok(page(views.collect(), limit, |view| format!("dead:{}", view.id)))
+        Ok(Page::cut(views, limit, dead_cursor_of))
     }
 
     pub(super) async fn requeue_dead(&self, queue: &QueueId, which: DeadLetters) -> Result<u64> {
@@ -175,7 +171,8 @@ impl PgQueue {
         limit: Limit,
     ) -> Result<Page<Name>> {
         const OPERATION: &str = "queue.list";
-        let after = resume(OPERATION, "queue:", cursor)?.unwrap_or_default();
+        let after =
+            cursor.as_ref().map(queue_cursor).transpose()?.map(String::from).unwrap_or_default();
         let rows: Vec<(String,)> = self
             .postgres
             .read_lagging(OPERATION, include_str!("../sql/queue/list.sql"))
@@ -190,7 +187,7 @@ impl PgQueue {
         let names = names.collect::<sqlx::Result<Vec<_>>>().map_err(|error| {
             Error::new(ErrorKind::Corrupt, OPERATION, "a stored name is no name").caused_by(error)
         })?;
-        Ok(page(names, limit, |name| format!("queue:{name}")))
+        Ok(Page::cut(names, limit, queue_cursor_of))
     }
 
     pub(super) async fn read_limits(&self, queue: &QueueId) -> Result<QueueLimits> {

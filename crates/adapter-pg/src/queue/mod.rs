@@ -19,9 +19,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hexmem_ports::{
     Ack, CancelOutcome, Capabilities, Capability, CommandId, CommandQueue, CommandResult,
-    CommandView, Cursor, DeadLetters, Effect, Enqueued, Error, Extended, FailOutcome, Failure,
-    Fired, LeaseRequest, LeaseToken, Leased, Limit, Name, NewCommand, Page, Prefix, QueueId,
-    QueueLimits, QueueStats, Result, Schedule, Tenant, Timestamp, Ttl, WhenIdle, check_json,
+    CommandView, Cursor, DeadLetters, Effect, Enqueued, Extended, FailOutcome, Failure, Fired,
+    LeaseRequest, LeaseToken, Leased, Limit, Name, NewCommand, Page, Prefix, QueueId, QueueLimits,
+    QueueStats, Result, Schedule, Tenant, Timestamp, Ttl, WhenIdle, check_json,
 };
 use serde_json::Value;
 
@@ -67,22 +67,6 @@ impl PgQueue {
     fn wake(&self, queue: &QueueId) {
         self.postgres.tell_here(&topic(queue));
     }
-}
-
-/// The rest of a cursor that starts with `mark`.
-fn resume(operation: &'static str, mark: &str, cursor: Option<Cursor>) -> Result<Option<String>> {
-    let Some(cursor) = cursor else { return Ok(None) };
-    let rest = cursor.0.strip_prefix(mark).filter(|rest| !rest.contains('\0')).map(str::to_owned);
-    rest.map(Some)
-        .ok_or_else(|| Error::invalid(operation, "not a cursor of this listing; start without one"))
-}
-
-/// Cuts the one row too many that tells whether there is a next page.
-fn page<T>(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() > limit.as_usize();
-    items.truncate(limit.as_usize());
-    let next = items.last().filter(|_| more).map(|last| Cursor(cursor(last)));
-    Page { items, next }
 }
 
 /// One row more than asked for.

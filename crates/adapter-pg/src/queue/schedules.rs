@@ -1,5 +1,6 @@
 //! Recurring commands.
 
+use hexmem_ports::rules::{schedule_cursor, schedule_cursor_of};
 use hexmem_ports::{
     Cursor, Digest, Error, Fired, Limit, Name, NewCommand, Page, QueueId, Result, Schedule,
     Timestamp, WhenIdle, check_json,
@@ -8,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::row::{AGAIN, json, name, number, signed, time, time_or_none};
-use super::{PgQueue, one_more, page, resume};
+use super::{PgQueue, one_more};
 use crate::Tx;
 use crate::query::Work;
 use crate::value::{At, Hash};
@@ -93,7 +94,8 @@ impl PgQueue {
         limit: Limit,
     ) -> Result<Page<Schedule>> {
         const OPERATION: &str = "queue.schedules";
-        let after = resume(OPERATION, "schedule:", cursor)?.unwrap_or_default();
+        let after =
+            cursor.as_ref().map(schedule_cursor).transpose()?.map(String::from).unwrap_or_default();
         let rows: Vec<ScheduleRow> = self
             .postgres
             .read(OPERATION, include_str!("../sql/queue/schedules.sql"))
@@ -102,8 +104,8 @@ impl PgQueue {
             .bind(one_more(limit))
             .fetch_all()
             .await?;
-        let found = rows.into_iter().map(|row| row.schedule).collect();
-        Ok(page(found, limit, |schedule| format!("schedule:{}", schedule.name)))
+        let found = rows.into_iter().map(|row| row.schedule);
+        Ok(Page::cut(found, limit, schedule_cursor_of))
     }
 
     pub(super) async fn fire_schedule(

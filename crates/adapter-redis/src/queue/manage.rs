@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use hexmem_ports::rules::token_interval;
+use hexmem_ports::rules::{
+    dead_cursor, dead_cursor_of, queue_cursor, queue_cursor_of, token_interval,
+};
 use hexmem_ports::{
     CommandId, CommandView, Cursor, DeadLetters, Error, Limit, Name, Page, Prefix, QueueId,
     QueueLimits, QueueStats, Rate, Result, TOMBSTONE_TTL, Tenant, Ttl,
@@ -13,7 +15,7 @@ use redis::Cmd;
 
 use super::names::{self, From};
 use super::row::{id_bytes, id_of, read_body, read_core};
-use super::{BATCH, RedisQueue, page, resume, scripts};
+use super::{BATCH, RedisQueue, scripts};
 use crate::Call;
 use crate::error::Access;
 use crate::keys::Tag;
@@ -84,12 +86,8 @@ impl RedisQueue {
         limit: Limit,
     ) -> Result<Page<CommandView>> {
         const OPERATION: &str = "queue.dead";
-        let after = match resume(OPERATION, "dead:", cursor)? {
-            None => Vec::new(),
-            Some(text) => text.parse().map(|id| id_bytes(CommandId(id))).map_err(|_| {
-                Error::invalid(OPERATION, "not a cursor of this listing; start without one")
-            })?,
-        };
+        let after = cursor.as_ref().map(dead_cursor).transpose()?;
+        let after = after.map(id_bytes).unwrap_or_default();
         let tag = self.tag(queue);
         self.settle_queue(OPERATION, &tag).await?;
         let call = self.redis.script(&scripts::DEAD, &tag).bytes(after).arg(limit.get() + 1);
@@ -102,7 +100,7 @@ impl RedisQueue {
             let core = read_core(OPERATION, id, core, answer.optional()?)?;
             views.push(core.view(payload, headers));
         }
-        Ok(page(views, limit, |view| format!("dead:{}", view.id)))
+        Ok(Page::cut(views, limit, dead_cursor_of))
     }
 
     pub(super) async fn requeue_dead(&self, queue: &QueueId, which: DeadLetters) -> Result<u64> {
@@ -193,8 +191,8 @@ impl RedisQueue {
     ) -> Result<Page<Name>> {
         const OPERATION: &str = "queue.list";
         let of = |rest: &[u8]| [tenant.as_str().as_bytes(), &[0], rest].concat();
-        let mut from = match resume(OPERATION, "queue:", cursor)? {
-            Some(after) => From::After(of(after.as_bytes())),
+        let mut from = match cursor.as_ref().map(queue_cursor).transpose()? {
+            Some(after) => From::After(of(after.as_str().as_bytes())),
             None => From::At(of(prefix.as_str().as_bytes())),
         };
         let end = prefix
@@ -213,7 +211,7 @@ impl RedisQueue {
             names.extend(found.map(|(listed, _)| listed.queue.name));
         }
         names.retain(|name| prefix.matches(name.as_str()));
-        Ok(page(names, limit, |name| format!("queue:{name}")))
+        Ok(Page::cut(names, limit, queue_cursor_of))
     }
 
     async fn holds(&self, operation: &'static str, tag: &Tag) -> Result<bool> {

@@ -375,19 +375,3 @@ impl CommandQueue for RedisQueue {
         self.sweep_queues(limit).await
     }
 }
-
-/// The rest of a cursor that starts with `mark`.
-fn resume(operation: &'static str, mark: &str, cursor: Option<Cursor>) -> Result<Option<String>> {
-    let Some(cursor) = cursor else { return Ok(None) };
-    let rest = cursor.0.strip_prefix(mark).map(str::to_owned);
-    rest.map(Some)
-        .ok_or_else(|| Error::invalid(operation, "not a cursor of this listing; start without one"))
-}
-
-/// Cuts the one row too many that tells whether there is a next page.
-fn page<T>(mut items: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() > limit.as_usize();
-    items.truncate(limit.as_usize());
-    let next = items.last().filter(|_| more).map(|last| Cursor(cursor(last)));
-    Page { items, next }
-}

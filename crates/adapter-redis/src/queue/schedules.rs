@@ -1,5 +1,6 @@
 //! Recurring commands.
 
+use hexmem_ports::rules::{schedule_cursor, schedule_cursor_of};
 use hexmem_ports::{
     CommandId, Cursor, Digest, Error, ErrorKind, Fired, Limit, Name, NewCommand, Page, QueueId,
     Result, Schedule, TOMBSTONE_TTL, Timestamp, Ttl, check_json,
@@ -7,7 +8,7 @@ use hexmem_ports::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{RedisQueue, command_args, page, resume, scripts};
+use super::{RedisQueue, command_args, scripts};
 use crate::keys::Tag;
 use crate::reply::Reply;
 
@@ -116,7 +117,8 @@ impl RedisQueue {
         limit: Limit,
     ) -> Result<Page<Schedule>> {
         const OPERATION: &str = "queue.schedules";
-        let mut after = resume(OPERATION, "schedule:", cursor)?.unwrap_or_default();
+        let mut after =
+            cursor.as_ref().map(schedule_cursor).transpose()?.map(String::from).unwrap_or_default();
         let tag = self.tag(queue);
         let mut found = Vec::new();
         while found.len() <= limit.as_usize() {
@@ -126,7 +128,7 @@ impl RedisQueue {
             let live = kept.into_iter().filter(|kept| kept.deleted_at.is_none());
             found.extend(live.map(|kept| kept.schedule));
         }
-        Ok(page(found, limit, |schedule| format!("schedule:{}", schedule.name)))
+        Ok(Page::cut(found, limit, schedule_cursor_of))
     }
 
     pub(super) async fn fire_schedule(

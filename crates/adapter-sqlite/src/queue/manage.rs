@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use hexmem_ports::rules::{dead_cursor, dead_cursor_of, queue_cursor, queue_cursor_of};
 use hexmem_ports::{
     CommandId, CommandView, Cursor, DeadLetters, Limit, Name, Page, Prefix, QueueId, QueueLimits,
     QueueStats, Result, TOMBSTONE_TTL, Tenant, Timestamp, to_hex,
 };
-use uuid::Uuid;
 
+use super::SqliteQueue;
 use super::row::{Filed, body, name, number, time_or_none};
 use super::steps::{BATCH, QueueRow};
-use super::{SqliteQueue, page, resume};
 use crate::Work;
 
 /// Workers are counted for this long after they were last seen.
@@ -74,15 +74,8 @@ impl SqliteQueue {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<CommandView>> {
-        let after = match resume("queue.dead", "dead:", cursor)? {
-            None => Vec::new(),
-            Some(text) => text.parse::<Uuid>().map(|id| id.as_bytes().to_vec()).map_err(|_| {
-                hexmem_ports::Error::invalid(
-                    "queue.dead",
-                    "not a cursor of this listing; start without one",
-                )
-            })?,
-        };
+        let after = cursor.as_ref().map(dead_cursor).transpose()?;
+        let after = after.map_or_else(Vec::new, |id| id.0.as_bytes().to_vec());
         self.settle_queue("queue.dead", queue).await?;
         let mut read = self.database.read("queue.dead").await?;
         let rows = sqlx::query(include_str!("../sql/queue/dead.sql"))
@@ -97,7 +90,7 @@ impl SqliteQueue {
             Ok(Filed::read(row)?.core.view(payload, headers))
         });
         let views = views.collect::<sqlx::Result<Vec<_>>>().map_err(|e| read.error(e))?;
-        Ok(page(views, limit, |view| format!("dead:{}", view.id)))
+        Ok(Page::cut(views, limit, dead_cursor_of))
     }
 
     pub(super) async fn requeue_dead(&self, queue: &QueueId, which: &DeadLetters) -> Result<u64> {
@@ -178,7 +171,8 @@ impl SqliteQueue {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Name>> {
-        let after = resume("queue.list", "queue:", cursor)?.unwrap_or_default();
+        let after =
+            cursor.as_ref().map(queue_cursor).transpose()?.map(String::from).unwrap_or_default();
         let mut read = self.database.read("queue.list").await?;
         let now = read.now();
         let names: Vec<String> = sqlx::query_scalar(include_str!("../sql/queue/list.sql"))
@@ -193,7 +187,7 @@ impl SqliteQueue {
             .await
             .map_err(|e| read.error(e))?;
         let names = names.into_iter().map(name).collect::<sqlx::Result<Vec<_>>>();
-        Ok(page(names.map_err(|e| read.error(e))?, limit, |name| format!("queue:{name}")))
+        Ok(Page::cut(names.map_err(|e| read.error(e))?, limit, queue_cursor_of))
     }
 
     pub(super) async fn read_limits(&self, queue: &QueueId) -> Result<QueueLimits> {

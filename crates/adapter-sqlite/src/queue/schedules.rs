@@ -1,5 +1,6 @@
 //! Recurring commands.
 
+use hexmem_ports::rules::{schedule_cursor, schedule_cursor_of};
 use hexmem_ports::{
     Cursor, Error, Fired, Limit, Name, NewCommand, Page, QueueId, Result, Schedule, Timestamp,
     WhenIdle, check_json,
@@ -7,8 +8,8 @@ use hexmem_ports::{
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
+use super::SqliteQueue;
 use super::row::{instant, json, name, number, signed, time_or_none};
-use super::{SqliteQueue, page, resume};
 use crate::Work;
 
 /// A schedule as the file has it.
@@ -99,7 +100,8 @@ impl SqliteQueue {
         cursor: Option<Cursor>,
         limit: Limit,
     ) -> Result<Page<Schedule>> {
-        let after = resume("queue.schedules", "schedule:", cursor)?.unwrap_or_default();
+        let after =
+            cursor.as_ref().map(schedule_cursor).transpose()?.map(String::from).unwrap_or_default();
         let mut read = self.database.read("queue.schedules").await?;
         let rows = sqlx::query(include_str!("../sql/queue/schedules.sql"))
             .bind(queue.digest().0.to_vec())
@@ -110,7 +112,7 @@ impl SqliteQueue {
             .map_err(|e| read.error(e))?;
         let found = rows.iter().map(|row| ScheduleRow::read(row).map(|found| found.schedule));
         let found = found.collect::<sqlx::Result<Vec<_>>>().map_err(|e| read.error(e))?;
-        Ok(page(found, limit, |schedule| format!("schedule:{}", schedule.name)))
+        Ok(Page::cut(found, limit, schedule_cursor_of))
     }
 
     pub(super) async fn fire_schedule(
