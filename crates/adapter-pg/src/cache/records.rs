@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use hexmem_ports::rules::CachePlace;
 use hexmem_ports::{
-    CacheBody, CacheKey, CacheRecord, Cursor, Digest, EntryBody, Error, Limit, NamespaceId, Page,
-    Record, RecordKind, Records, Restored, Result, TagRef, Timestamp,
+    CacheBody, CacheKey, CacheRecord, Cursor, Digest, EntryBody, Limit, NamespaceId, Page, Record,
+    RecordKind, Records, Restored, Result, TagRef, Timestamp,
 };
 use uuid::Uuid;
 
@@ -19,24 +20,9 @@ const SCAN: &str = "cache.scan";
 /// A page ends after the answer that crosses this many bytes.
 const PAGE_BYTES: i64 = 16 * 1024 * 1024;
 
-/// Entries come first, then tags, each in the order of their digests.
-enum Place {
-    Entry(Vec<u8>),
-    Tag(Vec<u8>),
-}
-
-impl Place {
-    fn parse(cursor: Option<Cursor>) -> Result<Self> {
-        let Some(Cursor(text)) = cursor else { return Ok(Self::Entry(Vec::new())) };
-        let bytes = |hex| Digest::from_hex(hex).map(|digest| digest.0.to_vec());
-        let place = match text.split_at_checked(1) {
-            Some(("e", hex)) => bytes(hex).map(Self::Entry),
-            Some(("t", "")) => Some(Self::Tag(Vec::new())),
-            Some(("t", hex)) => bytes(hex).map(Self::Tag),
-            _ => None,
-        };
-        place.ok_or_else(|| Error::invalid(SCAN, "not a cursor that this store gave"))
-    }
+/// What a scan goes on after, as statements take it; no digest lies before the empty one.
+fn bytes(after: Option<Digest>) -> Vec<u8> {
+    after.map(|digest| digest.0.to_vec()).unwrap_or_default()
 }
 
 #[async_trait]
@@ -46,32 +32,32 @@ impl Records for PgCache {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        match Place::parse(cursor)? {
-            Place::Entry(after) => {
+        match CachePlace::read(SCAN, cursor.as_ref())? {
+            CachePlace::Entry(after) => {
                 let rows: Vec<EntryRow> = self
                     .0
                     .read(SCAN, include_str!("../sql/cache/scan_entries.sql"))
-                    .bind(after)
+                    .bind(bytes(after))
                     .bind(i64::from(limit.get()))
                     .bind(PAGE_BYTES)
                     .fetch_all()
                     .await?;
-                let last = rows.last().filter(|row| row.more).map(|row| row.digest.to_hex());
-                let next = last.map_or_else(|| "t".to_owned(), |hex| format!("e{hex}"));
+                let last = rows.last().filter(|row| row.more).map(|row| row.digest);
+                let next = last.map_or(CachePlace::Tag(None), |last| CachePlace::Entry(Some(last)));
                 let items = rows.into_iter().map(|row| row.record.into_record());
-                Ok(Page { items: items.collect::<Result<_>>()?, next: Some(Cursor(next)) })
+                Ok(Page { items: items.collect::<Result<_>>()?, next: Some(next.cursor()) })
             }
-            Place::Tag(after) => {
+            CachePlace::Tag(after) => {
                 let rows: Vec<TagRow> = self
                     .0
                     .read(SCAN, include_str!("../sql/cache/scan_tags.sql"))
-                    .bind(after)
+                    .bind(bytes(after))
                     .bind(i64::from(limit.get()))
                     .fetch_all()
                     .await?;
                 let full = rows.len() == limit.as_usize();
                 let next = rows.last().filter(|_| full);
-                let next = next.map(|row| Cursor(format!("t{}", row.digest.to_hex())));
+                let next = next.map(|row| CachePlace::Tag(Some(row.digest)).cursor());
                 let items = rows.into_iter().map(|row| row.record.into_record());
                 Ok(Page { items: items.collect::<Result<_>>()?, next })
             }

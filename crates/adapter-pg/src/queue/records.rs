@@ -1,13 +1,12 @@
 //! The records of the queues of a schema.
 
 use async_trait::async_trait;
-use hexmem_ports::rules::CommandCore;
+use hexmem_ports::rules::{CommandCore, QueuePlace, QueueSection};
 use hexmem_ports::{
-    CommandId, Cursor, DedupeEntry, Digest, Error, Limit, Name, Page, QueueEntry, QueueId,
-    QueueRecord, Record, RecordKind, Records, Restored, Result, Schedule, StoredCommand, Tenant,
-    Timestamp, from_hex, to_hex,
+    CommandId, Cursor, DedupeEntry, Digest, Limit, Name, Page, QueueEntry, QueueId, QueueRecord,
+    Record, RecordKind, Records, Restored, Result, Schedule, StoredCommand, Tenant, Timestamp,
+    from_hex, to_hex,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
@@ -21,25 +20,8 @@ use crate::Tx;
 use crate::query::Work;
 use crate::value::{At, Hash};
 
-/// Where a scan goes on: sections in this order, each by queue and key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
-    section: Section,
-    queue: i64,
-    key: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Section {
-    Commands,
-    Dedupe,
-    Limits,
-    Schedules,
-}
-
-impl Section {
-    const ALL: [Self; 4] = [Self::Commands, Self::Dedupe, Self::Limits, Self::Schedules];
-}
+/// Sections in order, each by the queue's row and by key.
+type Place = QueuePlace<i64>;
 
 /// An entry and where it stands.
 struct Found<const SECTION: usize>(Place, QueueEntry);
@@ -52,7 +34,7 @@ impl FromRow<'_, PgRow> for Found<0> {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let Filed { queue, core, payload, headers, result, .. } = Filed::from_row(row)?;
         let key = core.id.0.simple().to_string();
-        let place = Place { section: Section::Commands, queue, key };
+        let place = Place { section: QueueSection::Commands, queue, key };
         let (version, modified_at, deleted_at) = (core.version, core.modified_at, core.deleted_at);
         let what = if deleted_at.is_some() {
             QueueRecord::PurgedCommand(core.id)
@@ -72,7 +54,7 @@ impl FromRow<'_, PgRow> for Found<1> {
             until: time(row, "until")?,
         };
         let key = to_hex(row.try_get::<&[u8], _>("key_hash")?);
-        let place = Place { section: Section::Dedupe, queue: row.try_get("queue")?, key };
+        let place = Place { section: QueueSection::Dedupe, queue: row.try_get("queue")?, key };
         let entry = QueueEntry {
             queue: queue_of(row, "queue_name")?,
             version: 1,
@@ -87,7 +69,7 @@ impl FromRow<'_, PgRow> for Found<1> {
 impl FromRow<'_, PgRow> for Found<2> {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let found = QueueRow::from_row(row)?;
-        let place = Place { section: Section::Limits, queue: found.queue, key: String::new() };
+        let place = Place { section: QueueSection::Limits, queue: found.queue, key: String::new() };
         let entry = QueueEntry {
             queue: queue_of(row, "name")?,
             version: found.limits_version,
@@ -103,7 +85,7 @@ impl FromRow<'_, PgRow> for Found<3> {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let found = ScheduleRow::from_row(row)?;
         let key = to_hex(row.try_get::<&[u8], _>("name_hash")?);
-        let place = Place { section: Section::Schedules, queue: row.try_get("queue")?, key };
+        let place = Place { section: QueueSection::Schedules, queue: row.try_get("queue")?, key };
         let version = found.schedule.version;
         let what = match found.deleted_at {
             Some(_) => QueueRecord::DeletedSchedule(found.schedule.name),
@@ -122,7 +104,7 @@ impl FromRow<'_, PgRow> for Found<3> {
 
 async fn section(
     read: &mut Tx,
-    section: Section,
+    section: QueueSection,
     after: Option<&Place>,
     most: i64,
 ) -> Result<Vec<(Place, QueueEntry)>> {
@@ -133,20 +115,20 @@ async fn section(
         found.into_iter().map(|found| (found.0, found.1)).collect()
     }
     Ok(match section {
-        Section::Commands => {
+        QueueSection::Commands => {
             let id = Uuid::from_slice(&bytes).unwrap_or_default();
             let query = read.query(include_str!("../sql/queue/scan_commands.sql"));
             pairs(query.bind(queue).bind(id).bind(most).fetch_all::<Found<0>>().await?)
         }
-        Section::Dedupe => {
+        QueueSection::Dedupe => {
             let query = read.query(include_str!("../sql/queue/scan_dedupe.sql"));
             pairs(query.bind(queue).bind(bytes).bind(most).fetch_all::<Found<1>>().await?)
         }
-        Section::Limits => {
+        QueueSection::Limits => {
             let query = read.query(include_str!("../sql/queue/scan_limits.sql"));
             pairs(query.bind(queue).bind(most).fetch_all::<Found<2>>().await?)
         }
-        Section::Schedules => {
+        QueueSection::Schedules => {
             let query = read.query(include_str!("../sql/queue/scan_schedules.sql"));
             pairs(query.bind(queue).bind(bytes).bind(most).fetch_all::<Found<3>>().await?)
         }
@@ -160,27 +142,12 @@ impl Records for PgQueue {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        let after: Option<Place> = cursor
-            .map(|cursor| {
-                serde_json::from_str(&cursor.0).map_err(|_| {
-                    Error::invalid("records.scan", "not a cursor of this scan; start without one")
-                })
-            })
-            .transpose()?;
+        let after = Place::read("records.scan", cursor.as_ref())?;
         // One snapshot: a command that ends in the middle is in one of its two tables.
         let mut read = self.postgres.snapshot("records.scan").await?;
         let found = entries(&mut read, after.as_ref(), limit).await;
         read.rollback().await?;
-        let mut found = found?;
-        let more = found.len() > limit.as_usize();
-        found.truncate(limit.as_usize());
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|(place, _)| Cursor(serde_json::to_string(place).unwrap_or_default()));
-        let items =
-            found.into_iter().map(|(_, entry)| entry.into_record()).collect::<Result<_>>()?;
-        Ok(Page { items, next })
+        Place::page(found?, limit)
     }
 
     async fn restore(&self, records: Vec<Record>) -> Result<Vec<Restored>> {
@@ -210,7 +177,7 @@ async fn entries(
 ) -> Result<Vec<(Place, QueueEntry)>> {
     let most = one_more(limit);
     let mut found = Vec::new();
-    for part in Section::ALL {
+    for part in QueueSection::ALL {
         if after.is_some_and(|place| place.section > part) {
             continue;
         }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use hexmem_ports::rules::{check_point, no_collection};
+use hexmem_ports::rules::{VectorPlace, check_point, no_collection};
 use hexmem_ports::{
     CollectionId, Cursor, Error, ErrorKind, Limit, Name, Page, Point, PointId, Record, RecordKind,
     Records, Restored, Result, Tenant, Timestamp, VectorBody, VectorRecord,
@@ -23,45 +23,6 @@ const RESTORE: &str = "vectors.restore";
 
 /// The most points that are restored in one go.
 const RUN: usize = 10_000;
-
-/// A place in the scan: each collection before its points, aliases last.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
-    /// From the collection of this place on.
-    From(i64),
-    /// Within the points of a life of the collection of a place: after an id, or from the first.
-    Points(i64, i64, Option<PointId>),
-    /// After this alias.
-    Aliases(i64),
-}
-
-impl Place {
-    fn cursor(self) -> Cursor {
-        Cursor(match self {
-            Self::From(id) => format!("c:{id}"),
-            Self::Points(id, version, None) => format!("p:{id}:{version}"),
-            Self::Points(id, version, Some(after)) => format!("p:{id}:{version}:{after}"),
-            Self::Aliases(id) => format!("a:{id}"),
-        })
-    }
-
-    fn read(cursor: &Cursor) -> Result<Self> {
-        let parts: Vec<&str> = cursor.0.split(':').collect();
-        let number = |text: &str| text.parse().ok();
-        let place = match *parts {
-            ["c", id] => number(id).map(Self::From),
-            ["p", id, version] => {
-                number(id).zip(number(version)).map(|(i, v)| Self::Points(i, v, None))
-            }
-            ["p", id, version, after] => number(id).zip(number(version)).and_then(|(i, v)| {
-                Some(Self::Points(i, v, Some(PointId(Uuid::parse_str(after).ok()?))))
-            }),
-            ["a", id] => number(id).map(Self::Aliases),
-            _ => None,
-        };
-        place.ok_or_else(|| Error::invalid(SCAN, "a cursor that this store did not give"))
-    }
-}
 
 /// A name's row, whether a collection is there or was: place, id, tenant, name, version, time, stamp.
 type Named = (i64, i64, String, String, i64, At, Option<String>);
@@ -122,7 +83,7 @@ async fn points_after(
 /// An alias's row: id, tenant, name, version, time, target.
 type AliasRow = (i64, String, String, i64, At, Option<String>);
 
-async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record>> {
+async fn scan(tx: &mut Tx, mut place: VectorPlace, limit: Limit) -> Result<Page<Record>> {
     let mut items = Vec::new();
     loop {
         let room = limit.as_usize() - items.len();
@@ -130,8 +91,8 @@ async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record
             return Ok(Page { items, next: Some(place.cursor()) });
         }
         place = match place {
-            Place::From(from) => match next_collection(tx, from).await? {
-                None => Place::Aliases(0),
+            VectorPlace::From(from) => match next_collection(tx, from).await? {
+                None => VectorPlace::Aliases(0),
                 Some(named) => {
                     let (own, _, tenant, name, version, At(modified_at), spec) = &named;
                     let spec = spec.as_deref();
@@ -139,10 +100,10 @@ async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record
                     let at = address(tenant, name)?;
                     let body = VectorBody::Collection(spec);
                     items.push(record(&at, *version, *modified_at, body)?);
-                    Place::Points(*own, *version, None)
+                    VectorPlace::Points(*own, *version, None)
                 }
             },
-            Place::Points(own, version, after) => {
+            VectorPlace::Points(own, version, after) => {
                 // A later life is another collection, whose record was not given.
                 let named = next_collection(tx, own).await?;
                 let named = named.filter(|named| (named.0, named.4) == (own, version));
@@ -153,9 +114,13 @@ async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record
                 let full = points.len() == room;
                 let last = points.last().map(|(id, _)| *id);
                 items.extend(points.into_iter().map(|(_, record)| record));
-                if full { Place::Points(own, version, last) } else { Place::From(own + 1) }
+                if full {
+                    VectorPlace::Points(own, version, last)
+                } else {
+                    VectorPlace::From(own + 1)
+                }
             }
-            Place::Aliases(after) => {
+            VectorPlace::Aliases(after) => {
                 let rows: Vec<AliasRow> = tx
                     .query(include_str!("../sql/vectors/scan_aliases.sql"))
                     .bind(after)
@@ -170,7 +135,7 @@ async fn scan(tx: &mut Tx, mut place: Place, limit: Limit) -> Result<Page<Record
                     items.push(record(&address(&tenant, &name)?, version, modified_at, body)?);
                 }
                 match last {
-                    Some(last) => Place::Aliases(last),
+                    Some(last) => VectorPlace::Aliases(last),
                     None => return Ok(Page { items, next: None }),
                 }
             }
@@ -185,7 +150,7 @@ impl Records for PgVectors {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        let place = cursor.map_or(Ok(Place::From(0)), |cursor| Place::read(&cursor))?;
+        let place = VectorPlace::read(SCAN, cursor.as_ref())?;
         let mut tx = self.0.snapshot(SCAN).await?;
         let page = scan(&mut tx, place, limit).await;
         tx.finish(page).await

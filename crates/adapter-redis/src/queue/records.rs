@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use hexmem_ports::rules::CommandCore;
+use hexmem_ports::rules::{CommandCore, QueuePlace, QueueSection};
 use hexmem_ports::{
     Cursor, DedupeEntry, Error, Limit, Name, Page, QueueEntry, QueueId, QueueRecord, Record,
     RecordKind, Records, Restored, Result, Schedule, StoredCommand, TOMBSTONE_TTL, Timestamp,
     from_hex, to_hex,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::manage::{limits_args, read_limits};
@@ -25,26 +24,8 @@ const RESTORE: &str = "records.restore";
 /// Records that one script writes.
 const RESTORE_BATCH: usize = 500;
 
-/// Where a scan goes on: queues by tenant and name, sections in this order, each by key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Place {
-    queue: QueueId,
-    section: Section,
-    /// In hexadecimal: what the section is ordered by.
-    key: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Section {
-    Commands,
-    Dedupe,
-    Limits,
-    Schedules,
-}
-
-impl Section {
-    const ALL: [Self; 4] = [Self::Commands, Self::Dedupe, Self::Limits, Self::Schedules];
-}
+/// Queues by tenant and name, sections of each in order, each by key in hexadecimal.
+type Place = QueuePlace<QueueId>;
 
 type Found = (Place, QueueEntry);
 
@@ -53,19 +34,19 @@ impl RedisQueue {
     async fn section(
         &self,
         queue: &QueueId,
-        section: Section,
+        section: QueueSection,
         after: Option<&Place>,
         most: u32,
     ) -> Result<Vec<Found>> {
         let tag = self.tag(queue);
         let after = after.map(|place| from_hex(&place.key).unwrap_or_default()).unwrap_or_default();
         let found = match section {
-            Section::Commands => self.commands(&tag, after, most).await?,
-            Section::Dedupe => self.dedupe_keys(&tag, after, most).await?,
+            QueueSection::Commands => self.commands(&tag, after, most).await?,
+            QueueSection::Dedupe => self.dedupe_keys(&tag, after, most).await?,
             // One record, so nothing is behind it.
-            Section::Limits if !after.is_empty() => Vec::new(),
-            Section::Limits => self.kept_limits(&tag).await?,
-            Section::Schedules => {
+            QueueSection::Limits if !after.is_empty() => Vec::new(),
+            QueueSection::Limits => self.kept_limits(&tag).await?,
+            QueueSection::Schedules => {
                 let after = String::from_utf8_lossy(&after);
                 let kept = self.kept_schedules(SCAN, &tag, &after, most).await?;
                 let entry = |kept: super::schedules::Kept| {
@@ -220,13 +201,7 @@ impl Records for RedisQueue {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        let mut after: Option<Place> = cursor
-            .map(|cursor| {
-                serde_json::from_str(&cursor.0).map_err(|_| {
-                    Error::invalid(SCAN, "not a cursor of this scan; start without one")
-                })
-            })
-            .transpose()?;
+        let mut after = Place::read(SCAN, cursor.as_ref())?;
         let most = limit.as_usize() + 1;
         let mut found: Vec<Found> = Vec::new();
         let mut from =
@@ -237,7 +212,7 @@ impl Records for RedisQueue {
             from = From::After(names::member(&last.queue));
             for one in &listed {
                 let here = after.take().filter(|place| place.queue == one.queue);
-                for part in Section::ALL {
+                for part in QueueSection::ALL {
                     if here.as_ref().is_some_and(|place| place.section > part) {
                         continue;
                     }
@@ -250,15 +225,7 @@ impl Records for RedisQueue {
                 }
             }
         }
-        let more = found.len() > limit.as_usize();
-        found.truncate(limit.as_usize());
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|(place, _)| Cursor(serde_json::to_string(place).unwrap_or_default()));
-        let items =
-            found.into_iter().map(|(_, entry)| entry.into_record()).collect::<Result<_>>()?;
-        Ok(Page { items, next })
+        Place::page(found, limit)
     }
 
     async fn restore(&self, records: Vec<Record>) -> Result<Vec<Restored>> {

@@ -1,6 +1,7 @@
 //! The records of cached answers.
 
 use async_trait::async_trait;
+use hexmem_ports::rules::CachePlace;
 use hexmem_ports::{
     CacheBody, CacheKey, CacheRecord, Cursor, Digest, EntryBody, Error, Limit, Name, NamespaceId,
     Page, Record, RecordKind, Records, Restored, Result, TagRef, Tenant, Timestamp,
@@ -44,6 +45,15 @@ fn damaged() -> Error {
     Error::corrupt(SCAN, "a row of the cache is not what was written")
 }
 
+fn digest(bytes: &[u8]) -> Result<Digest> {
+    Digest::from_slice(bytes).ok_or_else(damaged)
+}
+
+/// What a scan goes on after, as statements take it; no digest lies before the empty one.
+fn bytes(after: Option<Digest>) -> Vec<u8> {
+    after.map(|digest| digest.0.to_vec()).unwrap_or_default()
+}
+
 fn generation(bytes: &[u8]) -> Result<Uuid> {
     rows::row(SCAN, Uuid::from_slice(bytes))
 }
@@ -51,7 +61,7 @@ fn generation(bytes: &[u8]) -> Result<Uuid> {
 fn entry(row: EntryRow) -> Result<Record> {
     let (_, tenant, name, fingerprint, version, modified_at, ..) = &row;
     let namespace = address(tenant.clone(), name.clone())?;
-    let fingerprint = Digest::from_slice(fingerprint).ok_or_else(damaged)?;
+    let fingerprint = digest(fingerprint)?;
     let (version, modified_at) = (rows::unsigned(*version), rows::time(SCAN, *modified_at)?);
     let (.., invalidation, remembered, stored, fresh, expires, meta, value, bound) = row;
     let invalidated = match (invalidation, remembered) {
@@ -94,26 +104,6 @@ fn tag((_, tenant, name, kind, tag, id, version, modified_at): TagRow) -> Result
     .into_record()
 }
 
-/// Entries come first, then tags, each in the order of their digests.
-enum Place {
-    Entry(Vec<u8>),
-    Tag(Vec<u8>),
-}
-
-impl Place {
-    fn parse(cursor: Option<Cursor>) -> Result<Self> {
-        let Some(Cursor(text)) = cursor else { return Ok(Self::Entry(Vec::new())) };
-        let bytes = |hex| Digest::from_hex(hex).map(|digest| digest.0.to_vec());
-        let place = match text.split_at_checked(1) {
-            Some(("e", hex)) => bytes(hex).map(Self::Entry),
-            Some(("t", "")) => Some(Self::Tag(Vec::new())),
-            Some(("t", hex)) => bytes(hex).map(Self::Tag),
-            _ => None,
-        };
-        place.ok_or_else(|| Error::invalid(SCAN, "not a cursor that this store gave"))
-    }
-}
-
 #[async_trait]
 impl Records for SqliteCache {
     fn kind(&self) -> RecordKind {
@@ -121,37 +111,35 @@ impl Records for SqliteCache {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        let place = Place::parse(cursor)?;
+        let place = CachePlace::read(SCAN, cursor.as_ref())?;
         let mut read = self.database.read(SCAN).await?;
-        let sql = match &place {
-            Place::Entry(_) => include_str!("../sql/cache/scan_entries.sql"),
-            Place::Tag(_) => include_str!("../sql/cache/scan_tags.sql"),
-        };
         match place {
-            Place::Entry(after) => {
+            CachePlace::Entry(after) => {
+                let sql = include_str!("../sql/cache/scan_entries.sql");
                 let found: Vec<EntryRow> = sqlx::query_as(sql)
-                    .bind(after)
+                    .bind(bytes(after))
                     .bind(limit.get())
                     .fetch_all(read.connection())
                     .await
                     .map_err(|e| read.error(e))?;
                 let full = found.len() == limit.as_usize();
-                let last = found.last().filter(|_| full).map(|row| rows::hex(&row.0));
-                let next = last.map_or_else(|| "t".to_owned(), |hex| format!("e{hex}"));
+                let last = found.last().filter(|_| full).map(|row| digest(&row.0)).transpose()?;
+                let next = last.map_or(CachePlace::Tag(None), |last| CachePlace::Entry(Some(last)));
                 let items = found.into_iter().map(entry).collect::<Result<_>>()?;
-                Ok(Page { items, next: Some(Cursor(next)) })
+                Ok(Page { items, next: Some(next.cursor()) })
             }
-            Place::Tag(after) => {
+            CachePlace::Tag(after) => {
+                let sql = include_str!("../sql/cache/scan_tags.sql");
                 let found: Vec<TagRow> = sqlx::query_as(sql)
-                    .bind(after)
+                    .bind(bytes(after))
                     .bind(limit.get())
                     .fetch_all(read.connection())
                     .await
                     .map_err(|e| read.error(e))?;
                 let full = found.len() == limit.as_usize();
-                let last = found.last().filter(|_| full).map(|row| rows::hex(&row.0));
+                let last = found.last().filter(|_| full).map(|row| digest(&row.0)).transpose()?;
                 let items = found.into_iter().map(tag).collect::<Result<_>>()?;
-                Ok(Page { items, next: last.map(|hex| Cursor(format!("t{hex}"))) })
+                Ok(Page { items, next: last.map(|last| CachePlace::Tag(Some(last)).cursor()) })
             }
         }
     }

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use hexmem_ports::{
-    CacheKey, Error, NamespaceId, Result, TagRef, Timestamp, next_cache_version, to_hex,
-};
+use hexmem_ports::{CacheKey, Error, NamespaceId, Result, TagRef, Timestamp, next_cache_version};
 use uuid::Uuid;
 
 use super::remembered_until;
@@ -229,9 +227,4 @@ pub(super) async fn end_tag(
 /// A JSON array of row ids: one parameter, whatever their number.
 pub(super) fn ids(ids: &[i64]) -> String {
     format!("[{}]", ids.iter().map(i64::to_string).collect::<Vec<_>>().join(","))
-}
-
-/// Hex of a digest, as cursors carry it.
-pub(super) fn hex(digest: &[u8]) -> String {
-    to_hex(digest)
 }

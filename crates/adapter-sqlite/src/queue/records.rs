@@ -1,12 +1,11 @@
 //! The records of the queues of a file.
 
 use async_trait::async_trait;
-use hexmem_ports::rules::CommandCore;
+use hexmem_ports::rules::{CommandCore, QueuePlace, QueueSection};
 use hexmem_ports::{
-    CommandId, Cursor, DedupeEntry, Error, Limit, Name, Page, QueueEntry, QueueId, QueueRecord,
-    Record, RecordKind, Records, Restored, Result, Schedule, StoredCommand, Tenant, Timestamp,
+    CommandId, Cursor, DedupeEntry, Limit, Name, Page, QueueEntry, QueueId, QueueRecord, Record,
+    RecordKind, Records, Restored, Result, Schedule, StoredCommand, Tenant, Timestamp,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -17,25 +16,8 @@ use super::schedules::ScheduleRow;
 use super::steps::QueueRow;
 use crate::{ReadTx, Work};
 
-/// Where a scan goes on: sections in this order, each by queue and key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
-    section: Section,
-    queue: i64,
-    key: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Section {
-    Commands,
-    Dedupe,
-    Limits,
-    Schedules,
-}
-
-impl Section {
-    const ALL: [Self; 4] = [Self::Commands, Self::Dedupe, Self::Limits, Self::Schedules];
-}
+/// Sections in order, each by the queue's row and by key.
+type Place = QueuePlace<i64>;
 
 type Found = (Place, QueueEntry);
 
@@ -46,7 +28,7 @@ fn queue_of(row: &SqliteRow, column: &str) -> sqlx::Result<QueueId> {
 fn command(row: &SqliteRow) -> sqlx::Result<Found> {
     let core = Filed::read(row)?.core;
     let place = Place {
-        section: Section::Commands,
+        section: QueueSection::Commands,
         queue: row.try_get("queue")?,
         key: core.id.0.simple().to_string(),
     };
@@ -69,7 +51,7 @@ fn dedupe(row: &SqliteRow) -> sqlx::Result<Found> {
         command: command_id(row, "command")?,
         until: instant(row.try_get("until")?)?,
     };
-    let place = Place { section: Section::Dedupe, queue: row.try_get("queue")?, key };
+    let place = Place { section: QueueSection::Dedupe, queue: row.try_get("queue")?, key };
     let entry = QueueEntry {
         queue: queue_of(row, "queue_name")?,
         version: 1,
@@ -82,7 +64,7 @@ fn dedupe(row: &SqliteRow) -> sqlx::Result<Found> {
 
 fn limits(row: &SqliteRow) -> sqlx::Result<Found> {
     let found = QueueRow::read(row)?;
-    let place = Place { section: Section::Limits, queue: found.queue, key: String::new() };
+    let place = Place { section: QueueSection::Limits, queue: found.queue, key: String::new() };
     let entry = QueueEntry {
         queue: queue_of(row, "name")?,
         version: found.limits_version,
@@ -96,7 +78,7 @@ fn limits(row: &SqliteRow) -> sqlx::Result<Found> {
 fn schedule(row: &SqliteRow) -> sqlx::Result<Found> {
     let found = ScheduleRow::read(row)?;
     let key = found.schedule.name.to_string();
-    let place = Place { section: Section::Schedules, queue: row.try_get("queue")?, key };
+    let place = Place { section: QueueSection::Schedules, queue: row.try_get("queue")?, key };
     let version = found.schedule.version;
     let what = match found.deleted_at {
         Some(_) => QueueRecord::DeletedSchedule(found.schedule.name),
@@ -114,26 +96,26 @@ fn schedule(row: &SqliteRow) -> sqlx::Result<Found> {
 
 async fn section(
     read: &mut ReadTx,
-    section: Section,
+    section: QueueSection,
     after: Option<&Place>,
     most: i64,
 ) -> Result<Vec<Found>> {
     let queue = after.map_or(i64::MIN, |place| place.queue);
     let key = after.map(|place| place.key.clone()).unwrap_or_default();
     let (query, parse): (_, fn(&SqliteRow) -> sqlx::Result<Found>) = match section {
-        Section::Commands => {
+        QueueSection::Commands => {
             let key = hexmem_ports::from_hex(&key).unwrap_or_default();
             let query = sqlx::query(include_str!("../sql/queue/scan_commands.sql"));
             (query.bind(queue).bind(key), command)
         }
-        Section::Dedupe => {
+        QueueSection::Dedupe => {
             let query = sqlx::query(include_str!("../sql/queue/scan_dedupe.sql"));
             (query.bind(queue).bind(key), dedupe)
         }
-        Section::Limits => {
+        QueueSection::Limits => {
             (sqlx::query(include_str!("../sql/queue/scan_limits.sql")).bind(queue), limits)
         }
-        Section::Schedules => {
+        QueueSection::Schedules => {
             let query = sqlx::query(include_str!("../sql/queue/scan_schedules.sql"));
             (query.bind(queue).bind(key), schedule)
         }
@@ -149,17 +131,11 @@ impl Records for SqliteQueue {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        let after: Option<Place> = cursor
-            .map(|cursor| {
-                serde_json::from_str(&cursor.0).map_err(|_| {
-                    Error::invalid("records.scan", "not a cursor of this scan; start without one")
-                })
-            })
-            .transpose()?;
+        let after = Place::read("records.scan", cursor.as_ref())?;
         let mut read = self.database.snapshot("records.scan").await?;
         let most = i64::from(limit.get()) + 1;
         let mut found: Vec<Found> = Vec::new();
-        for part in Section::ALL {
+        for part in QueueSection::ALL {
             if after.as_ref().is_some_and(|place| place.section > part) {
                 continue;
             }
@@ -169,15 +145,7 @@ impl Records for SqliteQueue {
                 found.extend(section(&mut read, part, after, left).await?);
             }
         }
-        let more = found.len() > limit.as_usize();
-        found.truncate(limit.as_usize());
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|(place, _)| Cursor(serde_json::to_string(place).unwrap_or_default()));
-        let items =
-            found.into_iter().map(|(_, entry)| entry.into_record()).collect::<Result<_>>()?;
-        Ok(Page { items, next })
+        Place::page(found, limit)
     }
 
     async fn restore(&self, records: Vec<Record>) -> Result<Vec<Restored>> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use hexmem_ports::rules::check_point;
+use hexmem_ports::rules::{VectorPlace, check_point};
 use hexmem_ports::{
     CollectionId, Cursor, Error, ErrorKind, Limit, Name, Page, Point, PointId, Record, RecordKind,
     Records, Restored, Result, Tenant, Timestamp, VectorBody, VectorRecord,
@@ -23,45 +23,6 @@ const RESTORE: &str = "vectors.restore";
 
 /// The most points that are restored in one go.
 const RUN: usize = 10_000;
-
-/// A place in the scan: each collection before its points, aliases last.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Place {
-    /// From this collection on.
-    From(i64),
-    /// Within the points of a life of a collection: after an id, or from the first.
-    Points(i64, i64, Option<PointId>),
-    /// After this alias.
-    Aliases(i64),
-}
-
-impl Place {
-    fn cursor(self) -> Cursor {
-        Cursor(match self {
-            Self::From(id) => format!("c:{id}"),
-            Self::Points(id, version, None) => format!("p:{id}:{version}"),
-            Self::Points(id, version, Some(after)) => format!("p:{id}:{version}:{after}"),
-            Self::Aliases(id) => format!("a:{id}"),
-        })
-    }
-
-    fn read(cursor: &Cursor) -> Result<Self> {
-        let parts: Vec<&str> = cursor.0.split(':').collect();
-        let number = |text: &str| text.parse().ok();
-        let place = match *parts {
-            ["c", id] => number(id).map(Self::From),
-            ["p", id, version] => {
-                number(id).zip(number(version)).map(|(i, v)| Self::Points(i, v, None))
-            }
-            ["p", id, version, after] => number(id).zip(number(version)).and_then(|(i, v)| {
-                Some(Self::Points(i, v, Some(PointId(Uuid::parse_str(after).ok()?))))
-            }),
-            ["a", id] => number(id).map(Self::Aliases),
-            _ => None,
-        };
-        place.ok_or_else(|| Error::invalid(SCAN, "a cursor that this store did not give"))
-    }
-}
 
 fn address(turn: &ReadTx, tenant: &str, name: &str) -> Result<CollectionId> {
     let named = |text: &str| Name::new(text).map_err(|e| corrupt(turn, "a name").caused_by(e));
@@ -138,7 +99,7 @@ impl Records for SqliteVectors {
     }
 
     async fn scan(&self, cursor: Option<Cursor>, limit: Limit) -> Result<Page<Record>> {
-        let mut place = cursor.map_or(Ok(Place::From(0)), |cursor| Place::read(&cursor))?;
+        let mut place = VectorPlace::read(SCAN, cursor.as_ref())?;
         let mut turn = self.0.snapshot(SCAN).await?;
         let mut items = Vec::new();
         loop {
@@ -147,8 +108,8 @@ impl Records for SqliteVectors {
                 return Ok(Page { items, next: Some(place.cursor()) });
             }
             place = match place {
-                Place::From(id) => match next_collection(&mut turn, id).await? {
-                    None => Place::Aliases(0),
+                VectorPlace::From(id) => match next_collection(&mut turn, id).await? {
+                    None => VectorPlace::Aliases(0),
                     Some(named) => {
                         let at = address(&turn, &named.tenant, &named.name)?;
                         let spec = named.spec.as_deref();
@@ -156,10 +117,10 @@ impl Records for SqliteVectors {
                             spec.map(|spec| collection::read_spec(&turn, spec)).transpose()?;
                         let body = VectorBody::Collection(spec);
                         items.push(record(&turn, &at, named.version, named.modified_at, body)?);
-                        Place::Points(named.id, named.version, None)
+                        VectorPlace::Points(named.id, named.version, None)
                     }
                 },
-                Place::Points(id, version, after) => {
+                VectorPlace::Points(id, version, after) => {
                     // A later life is another collection, whose record was not given.
                     let named = next_collection(&mut turn, id).await?;
                     let named = named.filter(|named| (named.id, named.version) == (id, version));
@@ -170,9 +131,13 @@ impl Records for SqliteVectors {
                     let full = points.len() == room;
                     let last = points.last().map(|(id, _)| *id);
                     items.extend(points.into_iter().map(|(_, record)| record));
-                    if full { Place::Points(id, version, last) } else { Place::From(id + 1) }
+                    if full {
+                        VectorPlace::Points(id, version, last)
+                    } else {
+                        VectorPlace::From(id + 1)
+                    }
                 }
-                Place::Aliases(after) => {
+                VectorPlace::Aliases(after) => {
                     let rows: Vec<AliasRow> =
                         sqlx::query_as(include_str!("../sql/vectors/scan_aliases.sql"))
                             .bind(after)
@@ -189,7 +154,7 @@ impl Records for SqliteVectors {
                         items.push(record(&turn, &at, version, modified_at, body)?);
                     }
                     match last {
-                        Some(last) => Place::Aliases(last),
+                        Some(last) => VectorPlace::Aliases(last),
                         None => return Ok(Page { items, next: None }),
                     }
                 }
