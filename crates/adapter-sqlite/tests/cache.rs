@@ -2,39 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod rig;
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, manual_time, minimum, name};
+use hexmem_conformance::{Rig, minimum, name};
 use hexmem_ports::{
-    CacheCounts, CacheKey, CachePut, CacheStore, CacheStoreExt as _, CacheTags, Clock, Digest,
+    CacheCounts, CacheKey, CachePut, CacheStore, CacheStoreExt as _, CacheTags, Clock as _, Digest,
     Invalidate, Limit, Lookup, NamespaceId, PutOutcome, REPLAY_WINDOW, TagRef, Ttl,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
 async fn rig() -> Rig<dyn CacheStore> {
-    let clock = Arc::new(ManualClock::default());
-    let folder = tempfile::tempdir().unwrap();
-    let open = async |file: &str| {
-        let config = SqliteConfig::new(folder.path().join(file));
-        Database::open(config, clock.clone()).await.unwrap()
-    };
-    let store = open("a.db").await.cache();
-    let other = open("a.db").await.cache();
-    let twin = open("b.db").await.cache();
-    let time = {
-        let clock = clock.clone();
-        manual_time(clock.clone(), move |span| clock.advance(span))
-    };
-    let declares = store.capabilities();
-    let mut rig: Rig<dyn CacheStore> = Rig::new("sqlite", Arc::new(store.clone()), declares, time);
-    rig.other = Arc::new(other);
-    rig.records = Some(Arc::new(store));
-    rig.twin = Some((Arc::new(twin.clone()), Arc::new(twin)));
-    rig.guard = Some(Arc::new(folder));
-    rig
+    rig::rig(Database::cache, |store| store as Arc<dyn CacheStore>, |store| store.capabilities())
+        .await
 }
 
 hexmem_conformance::cache_suite!(rig);

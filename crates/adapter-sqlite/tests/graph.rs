@@ -1,34 +1,19 @@
 //! The graph suite over SQLite, and the plans of its statements.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rig;
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, manual_time, minimum};
-use hexmem_ports::{GraphStore, Records};
+use hexmem_conformance::{Rig, minimum};
+use hexmem_ports::GraphStore;
 use sqlx::AssertSqlSafe;
 
 async fn rig() -> Rig<dyn GraphStore> {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::default());
-    let open = async |name: &str| {
-        let config = SqliteConfig::new(folder.path().join(name));
-        Database::open(config, clock.clone()).await.unwrap()
-    };
-    let database = open("a.db").await;
-    let store = Arc::new(database.graphs());
-    let other = Arc::new(open("a.db").await.graphs());
-    let twin = Arc::new(open("b.db").await.graphs());
-    let time = manual_time(clock.clone(), move |span| clock.advance(span));
-    let declares = store.capabilities();
-    let mut rig = Rig::new("sqlite", store.clone() as Arc<dyn GraphStore>, declares, time);
-    rig.other = other;
-    rig.outbox = Some(Arc::new(database.outbox()));
-    rig.records = Some(store as Arc<dyn Records>);
-    rig.twin = Some((twin.clone(), twin));
-    rig.guard = Some(Arc::new(folder));
-    rig
+    rig::rig(Database::graphs, |store| store as Arc<dyn GraphStore>, |store| store.capabilities())
+        .await
 }
 
 hexmem_conformance::graph_suite!(rig);

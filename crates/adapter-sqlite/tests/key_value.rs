@@ -6,32 +6,23 @@
     reason = "a test fails by panicking"
 )]
 
+mod rig;
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, manual_time, minimum};
-use hexmem_ports::{KeyValueStore, Records};
+use hexmem_conformance::{Rig, minimum};
+use hexmem_ports::KeyValueStore;
 use sqlx::AssertSqlSafe;
 
 async fn rig() -> Rig<dyn KeyValueStore> {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::default());
-    let open = async |name: &str| {
-        let config = SqliteConfig::new(folder.path().join(name));
-        Database::open(config, clock.clone()).await.unwrap().key_value()
-    };
-    let store = Arc::new(open("a.db").await);
-    let other = Arc::new(open("a.db").await);
-    let twin = Arc::new(open("b.db").await);
-    let time = manual_time(clock.clone(), move |span| clock.advance(span));
-    let declares = store.capabilities();
-    let mut rig = Rig::new("sqlite", store.clone() as Arc<dyn KeyValueStore>, declares, time);
-    rig.other = other;
-    rig.records = Some(store as Arc<dyn Records>);
-    rig.twin = Some((twin.clone(), twin));
-    rig.guard = Some(Arc::new(folder));
-    rig
+    rig::rig(
+        Database::key_value,
+        |store| store as Arc<dyn KeyValueStore>,
+        |store| store.capabilities(),
+    )
+    .await
 }
 
 hexmem_conformance::key_value_suite!(rig);

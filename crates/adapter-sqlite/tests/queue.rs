@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rig;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, manual_time, minimum};
+use hexmem_conformance::{Rig, minimum};
 use hexmem_ports::rules::RetryPolicy;
 use hexmem_ports::{
     Ack, CommandId, CommandQueue, CommandState, Enqueued, ErrorKind, Failure, LeaseRequest, Limit,
@@ -21,29 +23,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, R
 use uuid::Uuid;
 
 async fn rig() -> Rig<dyn CommandQueue> {
-    let clock = Arc::new(ManualClock::default());
-    let folder = tempfile::tempdir().unwrap();
-    let open = async |file: &str| {
-        let config = SqliteConfig::new(folder.path().join(file));
-        Database::open(config, clock.clone()).await.unwrap()
-    };
-    let database = open("a.db").await;
-    let store = database.queue();
-    let other = open("a.db").await.queue();
-    let twin = open("b.db").await.queue();
-    let time = {
-        let clock = clock.clone();
-        manual_time(clock.clone(), move |span| clock.advance(span))
-    };
-    let declares = store.capabilities();
-    let mut rig: Rig<dyn CommandQueue> =
-        Rig::new("sqlite", Arc::new(store.clone()), declares, time);
-    rig.other = Arc::new(other);
-    rig.outbox = Some(Arc::new(database.outbox()));
-    rig.records = Some(Arc::new(store));
-    rig.twin = Some((Arc::new(twin.clone()), Arc::new(twin)));
-    rig.guard = Some(Arc::new(folder));
-    rig
+    rig::rig(Database::queue, |store| store as Arc<dyn CommandQueue>, |store| store.capabilities())
+        .await
 }
 
 hexmem_conformance::queue_suite!(rig);

@@ -1,37 +1,23 @@
 //! The sessions suite on SQLite: two handles on one file, as two processes would have.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rig;
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, manual_time, minimum};
-use hexmem_ports::{Clock, Records, SessionStore};
+use hexmem_conformance::{Rig, minimum};
+use hexmem_ports::SessionStore;
 use sqlx::{AssertSqlSafe, Row as _};
 
 async fn rig() -> Rig<dyn SessionStore> {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::default());
-    let open = async |file: &str| {
-        let config = SqliteConfig::new(folder.path().join(file));
-        Database::open(config, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap()
-    };
-    let (first, second, apart) = (open("a.db").await, open("a.db").await, open("twin.db").await);
-    let store = Arc::new(first.sessions());
-    let twin = Arc::new(apart.sessions());
-    let declares = store.capabilities();
-    let mut rig = Rig::new(
-        "sqlite",
-        Arc::clone(&store) as Arc<dyn SessionStore>,
-        declares,
-        manual_time(clock.clone(), move |span| clock.advance(span)),
-    );
-    rig.other = Arc::new(second.sessions());
-    rig.twin = Some((Arc::clone(&twin) as Arc<dyn SessionStore>, twin as Arc<dyn Records>));
-    rig.outbox = Some(Arc::new(first.outbox()));
-    rig.records = Some(store);
-    rig.guard = Some(Arc::new(folder));
-    rig
+    rig::rig(
+        Database::sessions,
+        |store| store as Arc<dyn SessionStore>,
+        |store| store.capabilities(),
+    )
+    .await
 }
 
 hexmem_conformance::sessions_suite!(rig);

@@ -1,32 +1,19 @@
 //! The vectors suite on SQLite: two handles on one file, as two processes would have.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rig;
+
 use std::sync::Arc;
 
 use hexmem_adapter_memory::ManualClock;
 use hexmem_adapter_sqlite::{Database, SqliteConfig};
-use hexmem_conformance::{Rig, manual_time, minimum};
-use hexmem_ports::{Clock, Records, VectorStore};
+use hexmem_conformance::{Rig, minimum};
+use hexmem_ports::VectorStore;
 use sqlx::{AssertSqlSafe, Row as _};
 
 async fn rig() -> Rig<dyn VectorStore> {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::default());
-    let open = async |file: &str| {
-        let config = SqliteConfig::new(folder.path().join(file));
-        Database::open(config, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap()
-    };
-    let (first, second, apart) = (open("a.db").await, open("a.db").await, open("twin.db").await);
-    let store = Arc::new(first.vectors());
-    let twin = Arc::new(apart.vectors());
-    let declares = store.capabilities();
-    let time = manual_time(clock.clone(), move |span| clock.advance(span));
-    let mut rig = Rig::new("sqlite", Arc::clone(&store) as Arc<dyn VectorStore>, declares, time);
-    rig.other = Arc::new(second.vectors());
-    rig.twin = Some((Arc::clone(&twin) as Arc<dyn VectorStore>, twin as Arc<dyn Records>));
-    rig.records = Some(store);
-    rig.guard = Some(Arc::new(folder));
-    rig
+    rig::rig(Database::vectors, |store| store as Arc<dyn VectorStore>, |store| store.capabilities())
+        .await
 }
 
 hexmem_conformance::vectors_suite!(rig);
