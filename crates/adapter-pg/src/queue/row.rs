@@ -1,7 +1,7 @@
 //! Rows as commands, and commands as rows.
 
 use hexmem_ports::rules::{CommandCore, RetryPolicy, Settlement, Stage};
-use hexmem_ports::{CommandId, CommandState, Digest, LeaseToken, Name, Timestamp, Ttl};
+use hexmem_ports::{CommandId, Digest, LeaseToken, Name, Timestamp, Ttl};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
@@ -113,16 +113,6 @@ fn stage(row: &PgRow) -> Read<Stage> {
     found.ok_or_else(|| corrupt("an unknown stage"))
 }
 
-fn state(stage: Stage) -> CommandState {
-    match stage {
-        Stage::Ready | Stage::Parked | Stage::Blocked => CommandState::Queued,
-        Stage::Leased => CommandState::Leased,
-        Stage::Completed => CommandState::Completed,
-        Stage::Cancelled => CommandState::Cancelled,
-        Stage::Dead | Stage::Purged => CommandState::Dead,
-    }
-}
-
 impl Filed {
     /// Whether it stood at the head of its group, or in none, when it was read.
     pub(super) fn was_head(&self) -> bool {
@@ -154,7 +144,7 @@ impl FromRow<'_, PgRow> for Filed {
             result_ttl: ttl(number(row, "result_ttl")?)?,
             enqueued_at: time(row, "enqueued_at")?,
             deadline: time_or_none(row, "deadline")?,
-            state: state(stage),
+            state: stage.state(),
             attempts: attempts(row, "attempts")?,
             ready_at: time(row, "ready_at")?,
             leased_until: time_or_none(row, "leased_until")?,

@@ -2,8 +2,7 @@
 
 use hexmem_ports::rules::{CommandCore, RetryPolicy, Settlement, Stage};
 use hexmem_ports::{
-    CommandId, CommandState, Digest, LeaseToken, Name, Result, StoredCommand, Timestamp, Ttl,
-    to_hex,
+    CommandId, Digest, LeaseToken, Name, Result, StoredCommand, Timestamp, Ttl, to_hex,
 };
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite};
@@ -70,16 +69,6 @@ fn lease_bytes(lease: &LeaseToken) -> Vec<u8> {
     bytes
 }
 
-fn state(stage: Stage) -> CommandState {
-    match stage {
-        Stage::Ready | Stage::Parked | Stage::Blocked => CommandState::Queued,
-        Stage::Leased => CommandState::Leased,
-        Stage::Completed => CommandState::Completed,
-        Stage::Cancelled => CommandState::Cancelled,
-        Stage::Dead | Stage::Purged => CommandState::Dead,
-    }
-}
-
 impl Filed {
     /// From a row of `queue_command`.
     pub(super) fn read(row: &SqliteRow) -> Read<Self> {
@@ -106,7 +95,7 @@ impl Filed {
             result_ttl,
             enqueued_at: time(row, "enqueued_at")?,
             deadline: time_or_none(row, "deadline")?,
-            state: state(stage),
+            state: stage.state(),
             attempts: number(row, "attempts")?,
             ready_at: time(row, "ready_at")?,
             leased_until: time_or_none(row, "leased_until")?,

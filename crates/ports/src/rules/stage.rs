@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::FailOutcome;
+use crate::{CommandState, FailOutcome};
 
 /// How the last delivery of a command ended: what a repeat with its lease is answered from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,6 +66,17 @@ impl Stage {
             Self::Dead => 5,
             Self::Cancelled => 6,
             Self::Purged => 7,
+        }
+    }
+
+    /// What callers see of it.
+    pub fn state(self) -> CommandState {
+        match self {
+            Self::Ready | Self::Parked | Self::Blocked => CommandState::Queued,
+            Self::Leased => CommandState::Leased,
+            Self::Completed => CommandState::Completed,
+            Self::Cancelled => CommandState::Cancelled,
+            Self::Dead | Self::Purged => CommandState::Dead,
         }
     }
 
