@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hexmem_ports::{
-    Cursor, Error, Limit, Name, Page, Result, Session, SessionId, Spent, StoredSession, Tenant,
-    Timestamp, TokenKey, UserScope,
+    Cursor, Limit, Name, Page, Result, Session, SessionId, Spent, StoredSession, Tenant, Timestamp,
+    TokenKey, UserScope,
 };
 
 /// What a listing is of.
@@ -246,10 +246,7 @@ fn remove<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: &
 
 /// The first number after a cursor with this mark.
 fn after(operation: &'static str, mark: &str, cursor: Option<Cursor>) -> Result<u64> {
-    let Some(Cursor(text)) = cursor else { return Ok(0) };
-    let number = text.strip_prefix(mark).and_then(|digits| digits.parse::<u64>().ok());
-    number.and_then(|last| last.checked_add(1)).ok_or_else(|| {
-        Error::invalid(operation, "the cursor is not of this listing; start without one")
-            .with("cursor", text.chars().take(64).collect::<String>().escape_debug())
-    })
+    let Some(cursor) = cursor else { return Ok(0) };
+    let number = cursor.0.strip_prefix(mark).and_then(|digits| digits.parse::<u64>().ok());
+    number.and_then(|last| last.checked_add(1)).ok_or_else(|| cursor.refused(operation))
 }

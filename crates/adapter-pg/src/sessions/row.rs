@@ -1,7 +1,7 @@
 //! Rows as sessions, and places in listings.
 
 use hexmem_ports::{
-    Cursor, Digest, Error, Name, OpId, Result, Session, SessionId, SessionOrigin, StoredSession,
+    Cursor, Digest, Name, OpId, Result, Session, SessionId, SessionOrigin, StoredSession,
     StoredToken, Tenant, Ttl, UserScope, from_hex, to_hex,
 };
 use sqlx::error::BoxDynError;
@@ -169,8 +169,7 @@ fn position<const BYTES: usize>(
 ) -> Result<[u8; BYTES]> {
     // The length first: a cursor of a megabyte is refused without reading it.
     let hex = cursor.0.strip_prefix(mark).filter(|hex| hex.len() == BYTES * 2);
-    hex.and_then(from_hex).and_then(|key| key.try_into().ok()).ok_or_else(|| {
-        Error::invalid(operation, "the cursor is not of this listing; start without one")
-            .with("cursor", cursor.0.chars().take(64).collect::<String>().escape_debug())
-    })
+    hex.and_then(from_hex)
+        .and_then(|key| key.try_into().ok())
+        .ok_or_else(|| cursor.refused(operation))
 }

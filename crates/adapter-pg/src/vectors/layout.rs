@@ -1,4 +1,4 @@
-//! The channels of a collection, by its stamp.
+//! The channels of a collection, by its stamp. The numbers are part of the rows of this store, `smallint` there, which no other reads.
 
 use hexmem_ports::{CollectionSpec, FieldKind, FieldPath, Name};
 

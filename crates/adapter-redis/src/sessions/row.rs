@@ -203,8 +203,5 @@ pub(super) fn after(operation: &'static str, mark: &str, cursor: &Cursor) -> Res
     let hex = cursor.0.strip_prefix(mark).filter(|hex| (1..=256).contains(&hex.len()));
     let text = hex.and_then(from_hex).and_then(|bytes| String::from_utf8(bytes).ok());
     let shape = |c: char| c.is_ascii_hexdigit() || c == ':' || c == ' ';
-    text.filter(|text| text.chars().all(shape)).ok_or_else(|| {
-        Error::invalid(operation, "the cursor is not of this listing; start without one")
-            .with("cursor", cursor.0.chars().take(64).collect::<String>().escape_debug())
-    })
+    text.filter(|text| text.chars().all(shape)).ok_or_else(|| cursor.refused(operation))
 }

@@ -318,10 +318,9 @@ fn position<const BYTES: usize>(
 ) -> Result<[u8; BYTES]> {
     // The length first: a cursor of a megabyte is refused without reading it.
     let hex = cursor.0.strip_prefix(mark).filter(|hex| hex.len() == BYTES * 2);
-    hex.and_then(from_hex).and_then(|key| key.try_into().ok()).ok_or_else(|| {
-        Error::invalid(operation, "the cursor is not of this listing; start without one")
-            .with("cursor", cursor.0.chars().take(64).collect::<String>().escape_debug())
-    })
+    hex.and_then(from_hex)
+        .and_then(|key| key.try_into().ok())
+        .ok_or_else(|| cursor.refused(operation))
 }
 
 fn corrupt(operation: &'static str) -> Error {
