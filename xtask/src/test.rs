@@ -36,7 +36,7 @@ struct Need {
     tests: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 9] = [
     Need {
         package: "adapter-pg",
         adapter: "pg",
@@ -77,14 +77,28 @@ const NEEDS: [Need; 7] = [
         package: "adapter-qdrant",
         adapter: "qdrant",
         service: Service::Qdrant,
-        tests: "package(adapter-qdrant)",
+        tests: "(package(adapter-qdrant) - (binary(cluster) | binary(faults)))",
+    },
+    Need {
+        package: "adapter-qdrant",
+        adapter: "qdrant",
+        service: Service::QdrantProgram,
+        tests: "(package(adapter-qdrant) & binary(faults))",
+    },
+    Need {
+        package: "adapter-qdrant",
+        adapter: "qdrant-cluster",
+        service: Service::QdrantCluster,
+        tests: "(package(adapter-qdrant) & binary(cluster))",
     },
 ];
 
 impl Need {
     /// Whether nothing of the package can run without it.
     fn is_whole(&self) -> bool {
-        self.package != "hexmem" && !matches!(self.service, Service::PgVector | Service::PgBouncer)
+        let part =
+            [Service::PgVector, Service::PgBouncer, Service::QdrantCluster, Service::QdrantProgram];
+        self.package != "hexmem" && !part.contains(&self.service)
     }
 }
 

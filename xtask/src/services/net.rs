@@ -41,16 +41,19 @@ fn connect(port: u16) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether the HTTP server on `port` answers `path` with 200.
-pub(super) fn http_ok(port: u16, path: &str) -> bool {
-    let ask = || -> std::io::Result<bool> {
+/// What the HTTP server on `port` answers to `path`; `None` unless that is 200. Chunked answers are not read.
+pub(super) fn http_get(port: u16, path: &str) -> Option<String> {
+    let ask = || -> std::io::Result<String> {
         let mut stream = connect(port)?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head)?;
-        Ok(head.ends_with(b" 200"))
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    ask().unwrap_or(false)
+    let answer = ask().ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let code = head.split(' ').nth(1)?;
+    (code == "200").then(|| body.to_owned())
 }
 
 /// Whether the PostgreSQL on `port` lets `user` in: it refuses while it starts up.

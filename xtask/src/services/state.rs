@@ -83,6 +83,11 @@ impl State {
         &self.path
     }
 
+    /// Where `name` is kept beyond this session.
+    pub(super) fn kept(&self, name: &str) -> PathBuf {
+        self.path.with_file_name(name)
+    }
+
     /// A new folder for the data of `name`.
     pub(super) fn data_folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.join(name);
