@@ -164,13 +164,13 @@ impl Redis {
     pub(crate) async fn read_with_time(
         &self,
         operation: &'static str,
-        reads: &[Cmd],
+        reads: Vec<Cmd>,
     ) -> Result<(Timestamp, Fields)> {
         let given = self.clock().map(|clock| clock.now());
         let mut pipeline = Pipeline::with_capacity(reads.len() + 1);
         pipeline.cmd("TIME");
         for read in reads {
-            pipeline.add_command(read.clone());
+            pipeline.add_command(read);
         }
         let mut answers = self.read_all(operation, pipeline).await?;
         let mut time = answers.item()?.list()?;

@@ -1,6 +1,6 @@
 //! The one multiplexed connection that ordinary commands share, and what is done when it or its server changes.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hexmem_ports::Result;
@@ -50,7 +50,7 @@ pub(crate) struct Direct {
 #[derive(Clone)]
 struct Current {
     generation: u64,
-    client: Client,
+    client: Arc<Client>,
     manager: ConnectionManager,
 }
 
@@ -78,7 +78,7 @@ impl Link {
         let manager = ConnectionManager::new_with_config(client.clone(), settings.clone())
             .await
             .map_err(failed)?;
-        let current = RwLock::new(Current { generation: 0, client, manager });
+        let current = RwLock::new(Current { generation: 0, client: Arc::new(client), manager });
         Ok(Self::Direct(Box::new(Direct { sentinel, settings, current })))
     }
 
@@ -205,7 +205,7 @@ impl Direct {
                     return;
                 }
                 match sentinel.async_get_client().await {
-                    Ok(client) => client,
+                    Ok(client) => Arc::new(client),
                     Err(error) => {
                         tracing::warn!(%error, "the Sentinels name no master");
                         return;
@@ -214,7 +214,8 @@ impl Direct {
             }
             None => self.current().client,
         };
-        let made = ConnectionManager::new_lazy_with_config(client.clone(), self.settings.clone());
+        let made =
+            ConnectionManager::new_lazy_with_config((*client).clone(), self.settings.clone());
         match made {
             Ok(manager) => {
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);

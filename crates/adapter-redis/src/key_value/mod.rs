@@ -146,7 +146,7 @@ impl RedisKeyValue {
             read
         };
         let reads: Vec<Cmd> = keys.iter().map(read).collect();
-        let (now, rows) = self.0.read_with_time(operation, &reads).await?;
+        let (now, rows) = self.0.read_with_time(operation, reads).await?;
         let live = |row: Reply| {
             let mut row = row.list()?;
             let (value, version) = (row.optional()?, row.optional()?);

@@ -51,7 +51,7 @@ impl RedisSessions {
         session.arg("HMGET").arg(tag.key(&format!(":s:{address}"))).arg(&row::FIELDS);
         let mut opens = Cmd::new();
         opens.arg("GET").arg(tag.key(&format!(":t:{}", token.hash)));
-        let (now, mut answers) = self.0.read_with_time(OPERATION, &[session, opens]).await?;
+        let (now, mut answers) = self.0.read_with_time(OPERATION, vec![session, opens]).await?;
         let session = row::live(OPERATION, answers.item()?, now)?;
         let Some(opens) = answers.item()?.some() else { return Ok(None) };
         let opens = opens.text()?;

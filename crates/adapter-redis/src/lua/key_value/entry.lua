@@ -24,9 +24,16 @@ local function put(name, before, value, ends, deleted)
       version = redis.call('HGET', key, 'n')
     end
   end
-  redis.call('HSET', key, 'n', version, 'm', now)
-  if value then redis.call('HSET', key, 'v', value) end
-  if ends then redis.call('HSET', key, 'x', ends) else redis.call('HDEL', key, 'x') end
+  if value then
+    redis.call('HSET', key, 'n', version, 'm', now, 'v', value)
+  else
+    redis.call('HSET', key, 'n', version, 'm', now)
+  end
+  if ends then
+    redis.call('HSET', key, 'x', ends)
+  elseif before and before.ends then
+    redis.call('HDEL', key, 'x')
+  end
   if deleted then
     redis.call('HSET', key, 'd', now)
     redis.call('HDEL', key, 'v')

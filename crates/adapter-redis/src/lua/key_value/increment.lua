@@ -20,5 +20,5 @@ put(name, before, sum, ends, false)
 redis.call('HSET', replay, 'u', now + window, 'a', sum)
 redis.call('PEXPIRE', replay, math.ceil(window / 1000))
 free(2)
-redis.call('HSET', tag .. ':b', 't', tenant, 'n', bucket)
+if not is_registered then redis.call('HSET', tag .. ':b', 't', tenant, 'n', bucket) end
 return { 'done', sum }

@@ -26,5 +26,5 @@ for i = 1, count do
     end
   end
 end
-redis.call('HSET', tag .. ':b', 't', tenant, 'n', bucket)
+if not is_registered then redis.call('HSET', tag .. ':b', 't', tenant, 'n', bucket) end
 return answers
