@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::Vectors;
 use crate::records;
 
-const CLAUSES: [&str; 26] = [
+const CLAUSES: [&str; 27] = [
     "VEC-CREATE-1",
     "VEC-CREATE-2",
     "VEC-CREATE-3",
@@ -38,6 +38,7 @@ const CLAUSES: [&str; 26] = [
     "VEC-SEARCH-7",
     "VEC-SEARCH-8",
     "VEC-SEARCH-9",
+    "VEC-SEARCH-10",
     "VEC-SCROLL-1",
     "VEC-COUNT-1",
     "VEC-FACET-1",
@@ -220,6 +221,12 @@ impl VectorStore for Broken {
         match self.breaks {
             "VEC-SEARCH-1" => found.reverse(),
             "VEC-SEARCH-2" => found.iter_mut().for_each(|hit| hit.score /= 2.0),
+            // The right scores for the wrong points.
+            "VEC-SEARCH-10" => {
+                let mut ids: Vec<_> = found.iter().map(|hit| hit.id).collect();
+                ids.reverse();
+                found.iter_mut().zip(ids).for_each(|(hit, id)| hit.id = id);
+            }
             "VEC-SEARCH-3" => found.iter_mut().for_each(|hit| hit.parts.reverse()),
             _ => {}
         }

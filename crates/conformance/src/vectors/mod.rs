@@ -3,6 +3,7 @@
 mod agree;
 mod broken;
 mod collections;
+mod corpus;
 mod fixture;
 mod points;
 mod reads;
@@ -16,6 +17,7 @@ use crate::Rig;
 pub use agree::agree_through_changes;
 pub use broken::broken;
 pub use collections::*;
+pub use corpus::vec_search_10;
 pub use points::*;
 pub use reads::*;
 pub use records::*;
@@ -41,7 +43,7 @@ macro_rules! vectors_suite {
             vec_search_3: [DenseVectors, SparseVectors], vec_search_4: [DenseVectors, SparseVectors],
             vec_search_5: [DenseVectors, SparseVectors], vec_search_6: [DenseVectors, SparseVectors],
             vec_search_7: [DenseVectors, SparseVectors], vec_search_8: [DenseVectors, SparseVectors],
-            vec_search_9: [DenseIndex],
+            vec_search_9: [DenseIndex], vec_search_10: [SparseVectors],
             vec_scroll_1, vec_count_1: [ExactCounts], vec_facet_1: [ExactCounts],
             rec_kind_1: [Records], rec_scan_1: [Records], rec_scan_2: [Records],
             rec_restore_1: [Records], rec_restore_2: [Records], rec_restore_3: [Records],

@@ -220,24 +220,45 @@ pub async fn vec_search_6(rig: Vectors) {
 /// `VEC-SEARCH-7`
 pub async fn vec_search_7(rig: Vectors) {
     let (c, points) = filled(&rig, 40).await;
-    // The same names and ids elsewhere, with the terms that decide the weights.
-    for other in [
-        CollectionId::new(rig.tenant.clone(), name("c2")),
-        CollectionId::new(other_tenant(), c.name.clone()),
-    ] {
-        rig.store.create(&other, spec()).await.unwrap();
-        rig.store.upsert(&other, (20..120).map(point).collect()).await.unwrap();
-    }
-    for query in [
+    let queries = [
         sparse_query("idf", sparse(&[(0, 1.0), (1, 1.0), (2, 1.0)])),
         dense_query("dot", vec![0.5; WIDE as usize]),
-    ] {
-        let expected = ranking(&points, &query, &Filter::all());
-        for store in [&rig.store, &rig.other] {
-            let found = store.search(&c, &search(query.clone(), 1_000)).await.unwrap();
-            agree(&found, &expected, 1_000);
-        }
+    ];
+    let mut alone = Vec::new();
+    for query in &queries {
+        let found = rig.store.search(&c, &search(query.clone(), 1_000)).await.unwrap();
+        agree(&found, &ranking(&points, query, &Filter::all()), 1_000);
+        alone.push(found);
     }
+    let same = async |when: &str| {
+        for (query, alone) in queries.iter().zip(&alone) {
+            for store in [&rig.store, &rig.other] {
+                let found = store.search(&c, &search(query.clone(), 1_000)).await.unwrap();
+                assert_eq!(&found, alone, "{when}");
+            }
+        }
+    };
+    // The same names and ids elsewhere, with the terms that decide the weights.
+    let elsewhere = [
+        CollectionId::new(rig.tenant.clone(), name("c2")),
+        CollectionId::new(other_tenant(), c.name.clone()),
+    ];
+    for other in &elsewhere {
+        rig.store.create(other, spec()).await.unwrap();
+        rig.store.upsert(other, (20..120).map(point).collect()).await.unwrap();
+    }
+    same("written elsewhere").await;
+    for other in &elsewhere {
+        let gone: Vec<PointId> = (10..70).map(id).collect();
+        assert_eq!(rig.other.delete(other, &gone).await.unwrap(), 50);
+        let rest = filter(&json!({"field": "flag", "eq": true}));
+        assert_eq!(rig.store.delete_where(other, &rest).await.unwrap(), 25);
+    }
+    same("removed elsewhere").await;
+    for other in &elsewhere {
+        assert!(rig.store.drop_collection(other).await.unwrap());
+    }
+    same("dropped elsewhere").await;
 }
 
 /// `VEC-SEARCH-8`

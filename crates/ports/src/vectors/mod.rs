@@ -317,9 +317,10 @@ pub trait VectorStore: Send + Sync + 'static {
     /// - `VEC-SEARCH-4`: exactly the points that pass the filter are ranked; the limit is filled while enough pass.
     /// - `VEC-SEARCH-5`: `min_score` cuts, equal scores come in order of id, an empty collection gives nothing.
     /// - `VEC-SEARCH-6`: a wrong dimension, an unknown vector name or nested fusion is `Invalid`; an unknown collection is `NotFound`.
-    /// - `VEC-SEARCH-7`: other collections and tenants neither appear nor move the ranking.
+    /// - `VEC-SEARCH-7`: other collections and tenants neither appear nor move the ranking: what is written, removed and dropped there changes no score.
     /// - `VEC-SEARCH-8`: an upsert and a delete show in the next search through any handle.
     /// - `VEC-SEARCH-9`: (dense_index) `Indexed` finds at least 98 of 100 of the nearest, scored as `Exact` scores them, whatever the filter, and fills the limit while enough pass.
+    /// - `VEC-SEARCH-10`: (sparse_vectors) texts of a corpus come in the order of the stated formula: two may stand the other way round only where their scores agree to one part in 100,000, and copies come in order of id.
     async fn search(&self, collection: &CollectionId, search: &VectorSearch) -> Result<Vec<Found>>;
 
     /// Points that pass `filter`, in order of id.
