@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::filter::matching;
 use super::point::{self, Stamp};
-use super::{collection, payload, read, write};
+use super::{payload, read, wish, write};
 use crate::Qdrant;
 use crate::error::corrupt;
 
@@ -185,7 +185,7 @@ async fn create(qdrant: &Qdrant, operation: &'static str, name: &str) -> Result<
         _ => {}
     }
     for field in [KIND, COLLECTION] {
-        collection::add_keyword_index(qdrant, operation, name, field).await?;
+        wish::add_keyword_index(qdrant, operation, name, field).await?;
     }
     Ok(())
 }

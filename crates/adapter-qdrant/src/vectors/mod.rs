@@ -11,6 +11,7 @@ mod read;
 mod records;
 mod search;
 mod sparse;
+mod wish;
 mod write;
 
 use std::sync::Arc;
