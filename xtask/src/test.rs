@@ -36,7 +36,7 @@ struct Need {
     tests: &'static str,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 9] = [
     Need {
         package: "adapter-pg",
         adapter: "pg",
@@ -90,12 +90,6 @@ const NEEDS: [Need; 10] = [
         adapter: "qdrant-cluster",
         service: Service::QdrantCluster,
         tests: "(package(adapter-qdrant) & binary(cluster))",
-    },
-    Need {
-        package: "hexmem",
-        adapter: "qdrant",
-        service: Service::Qdrant,
-        tests: "(package(hexmem) & binary(rag_qdrant))",
     },
 ];
 
