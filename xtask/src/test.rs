@@ -36,7 +36,7 @@ struct Need {
     tests: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 11] = [
     Need {
         package: "adapter-pg",
         adapter: "pg",
@@ -91,13 +91,30 @@ const NEEDS: [Need; 9] = [
         service: Service::QdrantCluster,
         tests: "(package(adapter-qdrant) & binary(cluster))",
     },
+    Need {
+        package: "hexmem",
+        adapter: "qdrant",
+        service: Service::Qdrant,
+        tests: "(package(hexmem) & binary(rag_qdrant))",
+    },
+    Need {
+        package: "adapter-embed",
+        adapter: "embed-minilm",
+        service: Service::Model,
+        tests: "(package(adapter-embed) & binary(minilm))",
+    },
 ];
 
 impl Need {
     /// Whether nothing of the package can run without it.
     fn is_whole(&self) -> bool {
-        let part =
-            [Service::PgVector, Service::PgBouncer, Service::QdrantCluster, Service::QdrantProgram];
+        let part = [
+            Service::PgVector,
+            Service::PgBouncer,
+            Service::QdrantCluster,
+            Service::QdrantProgram,
+            Service::Model,
+        ];
         self.package != "hexmem" && !part.contains(&self.service)
     }
 }
