@@ -11,6 +11,7 @@ pub(crate) mod queue;
 pub(crate) mod rag;
 mod schema;
 mod session;
+mod stop;
 
 use std::process::ExitCode;
 

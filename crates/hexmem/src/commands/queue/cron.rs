@@ -282,7 +282,7 @@ async fn fire(context: &Context, queues: Vec<Name>, once: bool) -> Result<Outcom
         scheduler.fire_due(&mut report).await?;
         report
     } else {
-        scheduler.run(super::work::asked_to_stop(1)).await?
+        scheduler.run(super::super::stop::asked_to_stop(1)).await?
     };
     let document = json!({
         "fired": report.fired, "skipped": report.skipped, "lost": report.lost,

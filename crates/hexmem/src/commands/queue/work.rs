@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::super::Outcome;
+use super::super::stop::asked_to_stop;
 use super::open;
 use crate::arguments;
 use crate::context::Context;
@@ -125,31 +126,6 @@ fn is_there(program: &OsStr) -> bool {
             folder.join(path).exists() || Path::new(&with_suffix).exists()
         })
     })
-}
-
-/// Ends when the process has been asked to stop so many times from now on, by Ctrl-C or, as service managers do, by
-/// SIGTERM. Where that cannot be heard it never ends: the worker goes on until it is killed, and its leases run out.
-pub(super) fn asked_to_stop(times: u32) -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    let mut streams = {
-        use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::interrupt()).ok().zip(signal(SignalKind::terminate()).ok())
-    };
-    async move {
-        for _ in 0..times {
-            #[cfg(unix)]
-            if let Some((interrupt, terminate)) = &mut streams {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-                continue;
-            }
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
 }
 
 /// The program and all that it started, ended when this is dropped.

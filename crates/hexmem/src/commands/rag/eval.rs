@@ -14,7 +14,7 @@ use hexmem_rag::chunk::{Chunking, Strategy};
 use hexmem_rag::eval::{
     Corpus, CorpusDocument, Figures, Qrels, Query, evaluate, read_qrels, read_queries,
 };
-use hexmem_rag::{Collection, CollectionOptions, Document, Mode, SearchOptions};
+use hexmem_rag::{Collection, CollectionOptions, Document, Fusion, Mode, SearchOptions};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -33,12 +33,18 @@ pub(crate) struct Args {
     /// Judgements, tab-separated: query, document, score
     #[arg(long, value_name = "FILE")]
     qrels: PathBuf,
-    /// Modes to compare; repeat it for several [default: sparse]
-    #[arg(long)]
+    /// Modes to compare in one table, separated by commas [default: sparse]
+    #[arg(long, visible_alias = "modes", value_delimiter = ',', value_name = "MODE,...")]
     mode: Vec<ModeArg>,
+    /// Hybrid mode adds up scores, with this weight of meaning (0 to 1), instead of ranks
+    #[arg(long, value_name = "WEIGHT")]
+    dense_weight: Option<f64>,
     /// How documents are cut
     #[arg(long, value_enum, default_value_t = Cut::Whole)]
     cut: Cut,
+    /// Write the rankings of each mode to FOLDER/MODE.run, as trec_eval reads them
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
     /// Do not widen queries by their best hits
     #[arg(long)]
     exact_terms: bool,
@@ -91,7 +97,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-type Modes = BTreeMap<String, Measured>;
+/// In the order they were asked for.
+type Modes = Vec<(String, Measured)>;
 
 async fn measure(
     context: &Context,
@@ -101,9 +108,9 @@ async fn measure(
     queries: &[Query],
     qrels: &Qrels,
 ) -> Result<(u64, Duration, Modes)> {
-    let mut threads = Threads::read(args)?;
+    let mut first = FirstReading::of(args)?;
     let bm25 = match args.cut {
-        Cut::Whole => Bm25::default().with_lengths(lengths(args, &threads)?),
+        Cut::Whole => Bm25::default().with_lengths(first.lengths()),
         Cut::Chunks => Bm25::default(),
     };
     let options = CollectionOptions { bm25, ..CollectionOptions::default() };
@@ -117,7 +124,7 @@ async fn measure(
     for document in Corpus::new(open(&args.corpus)?, args.corpus.display().to_string()) {
         let document = document?;
         batch.push(Document {
-            around: threads.around(&document),
+            around: first.around(&document),
             title: document.title,
             chunking,
             ..Document::new(document.id, document.text)
@@ -135,7 +142,11 @@ async fn measure(
     let mut measured = Modes::new();
     for mode in modes {
         let name = format!("{mode:?}").to_lowercase();
-        measured.insert(name, ask(context, args, &collection, mode.into(), queries, qrels).await?);
+        if measured.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        let figures = ask(context, args, &collection, mode.into(), queries, qrels).await?;
+        measured.push((name, figures));
     }
     Ok((documents, indexing, measured))
 }
@@ -157,56 +168,109 @@ async fn ask(
     if args.exact_terms {
         options.feedback = None;
     }
+    if let Some(dense) = args.dense_weight {
+        options.fusion = Fusion::Weighted { dense };
+    }
     let progress = context.progress("queries", Some(queries.len() as u64));
     let mut run = BTreeMap::new();
+    let mut lines = String::new();
     let mut times = Vec::with_capacity(queries.len());
     for query in queries {
         let start = Instant::now();
         let hits = collection.search(&query.text, &options).await?;
         times.push(start.elapsed().as_secs_f64() * 1_000.0);
+        if args.runs.is_some() {
+            lines.extend(hits.iter().zip(1_u32..).map(|(hit, rank)| {
+                format!("{} Q0 {} {rank} {} hexmem\n", query.id, hit.document, hit.score)
+            }));
+        }
         let ranking: Vec<String> = hits.into_iter().map(|hit| hit.document).collect();
         run.insert(query.id.clone(), ranking);
         progress.step(1);
+    }
+    if let Some(folder) = &args.runs {
+        write_run(folder, mode, &lines)?;
     }
     times.sort_by(f64::total_cmp);
     let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or(0.0);
     Ok(Measured { figures: evaluate(&run, qrels), query_ms_p50: at(50), query_ms_p95: at(95) })
 }
 
-/// The turns of the corpus's dialogues, in the order of the file.
-#[derive(Clone, Default)]
-struct Threads {
-    turns: BTreeMap<String, Vec<String>>,
-    /// How many of each were passed.
+/// What must be known of the whole corpus before its first document is indexed.
+#[derive(Default)]
+struct FirstReading {
+    /// The turns of the dialogues, in the order of the file.
+    threads: BTreeMap<String, Vec<Turn>>,
+    /// How many of each were passed by [`Self::around`].
     passed: BTreeMap<String, usize>,
     neighbors: usize,
+    /// How long each document is without what stands around it, in terms.
+    own: Vec<f32>,
 }
 
-impl Threads {
-    fn read(args: &Args) -> Result<Self> {
-        let mut threads = Self { neighbors: args.neighbors, ..Self::default() };
-        if args.neighbors > 0 {
-            for document in Corpus::new(open(&args.corpus)?, args.corpus.display().to_string()) {
-                let document = document?;
-                if let Some(thread) = thread(&document) {
-                    threads.turns.entry(thread).or_default().push(document.text);
-                }
+struct Turn {
+    text: String,
+    length: f32,
+}
+
+impl FirstReading {
+    /// Reads the corpus, if anything is needed of it.
+    fn of(args: &Args) -> Result<Self> {
+        let mut first = Self { neighbors: args.neighbors, ..Self::default() };
+        let whole = args.cut == Cut::Whole;
+        if !whole && args.neighbors == 0 {
+            return Ok(first);
+        }
+        let analyzer = Analyzer::default();
+        for document in Corpus::new(open(&args.corpus)?, args.corpus.display().to_string()) {
+            let document = document?;
+            let mut length = 0.0;
+            if whole {
+                let mut counts = TermCounts::of(&analyzer, &document.text, Side::Document);
+                length = counts.length();
+                counts.add(&analyzer, &document.title, Side::Document, TITLE_WEIGHT);
+                first.own.push(counts.length());
+            }
+            if let Some(thread) = thread(&document).filter(|_| args.neighbors > 0) {
+                let turn = Turn { text: document.text, length };
+                first.threads.entry(thread).or_default().push(turn);
             }
         }
-        Ok(threads)
+        Ok(first)
+    }
+
+    /// The lengths of the documents as the index will count them. A turn's neighbours count by their weight, and only their
+    /// sum matters for an average.
+    fn lengths(&self) -> Vec<f32> {
+        let mut lengths = self.own.clone();
+        let turns = self.threads.values().flat_map(|turns| {
+            (0..turns.len()).map(|at| near(turns, at, self.neighbors).map(|turn| turn.length).sum())
+        });
+        for (length, around) in lengths.iter_mut().zip(turns.collect::<Vec<f32>>()) {
+            *length += AROUND_WEIGHT * around;
+        }
+        lengths
     }
 
     /// What stands around the next document of the file; nothing where it is no turn.
     fn around(&mut self, document: &CorpusDocument) -> String {
         let Some(thread) = thread(document) else { return String::new() };
-        let Some(turns) = self.turns.get(&thread) else { return String::new() };
+        let Some(turns) = self.threads.get(&thread) else { return String::new() };
         let passed = self.passed.entry(thread).or_default();
         let at = *passed;
         *passed += 1;
-        let near = at.saturating_sub(self.neighbors)..=at.saturating_add(self.neighbors);
-        let others = turns.iter().enumerate().filter(|(n, _)| near.contains(n) && *n != at);
-        others.map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
+        near(turns, at, self.neighbors)
+            .map(|turn| turn.text.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
+}
+
+/// The turns on both sides of one.
+fn near(turns: &[Turn], at: usize, neighbors: usize) -> impl Iterator<Item = &Turn> {
+    let range = at.saturating_sub(neighbors)..=at.saturating_add(neighbors);
+    let others = turns.iter().enumerate().filter(move |(n, _)| range.contains(n) && *n != at);
+    others.map(|(_, turn)| turn)
 }
 
 fn thread(document: &CorpusDocument) -> Option<String> {
@@ -217,19 +281,13 @@ fn thread(document: &CorpusDocument) -> Option<String> {
     }
 }
 
-/// The lengths of the corpus's documents as the index will count them.
-fn lengths(args: &Args, threads: &Threads) -> Result<Vec<f32>> {
-    let analyzer = Analyzer::default();
-    let mut threads = threads.clone();
-    Corpus::new(open(&args.corpus)?, args.corpus.display().to_string())
-        .map(|document| {
-            let document = document?;
-            let mut counts = TermCounts::of(&analyzer, &document.text, Side::Document);
-            counts.add(&analyzer, &document.title, Side::Document, TITLE_WEIGHT);
-            counts.add(&analyzer, &threads.around(&document), Side::Document, AROUND_WEIGHT);
-            Ok(counts.length())
-        })
-        .collect()
+fn write_run(folder: &Path, mode: Mode, lines: &str) -> Result<()> {
+    let file = folder.join(format!("{mode:?}.run").to_lowercase());
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, lines)).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "rag.eval", "cannot write the rankings")
+            .with("file", file.display())
+            .caused_by(error)
+    })
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {

@@ -3,6 +3,7 @@
 mod eval;
 mod files;
 mod ingest;
+mod reembed;
 mod search;
 
 use std::path::PathBuf;
@@ -25,6 +26,12 @@ pub(crate) enum Command {
   hexmem rag ingest docs README.md --collection docs
   hexmem rag ingest notes.jsonl --collection notes     one document a line, with `text` and `id`")]
     Ingest(ingest::Args),
+    /// Give a collection the vectors of the configured embedder, in place of others or of none
+    #[command(
+        after_help = "The new vectors are built beside the old ones, and switched to in one step. Cut off, it leaves the old ones;
+run again, it goes on."
+    )]
+    Reembed(reembed::Args),
     /// Search a collection
     #[command(after_help = "Examples:
   hexmem rag search 'lease expiry' --collection docs -k 3
@@ -34,7 +41,8 @@ Filters are over the documents' metadata: eq, in, gt, gte, lt, lte, exists; join
     Search(search::Args),
     /// Measure search on a test collection in BEIR form
     #[command(after_help = "Example:
-  hexmem rag eval --corpus corpus.jsonl --queries queries.jsonl --qrels qrels.tsv")]
+  hexmem rag eval --corpus corpus.jsonl --queries queries.jsonl --qrels qrels.tsv
+  hexmem rag eval --corpus corpus.jsonl --queries queries.jsonl --qrels qrels.tsv --modes sparse,dense,hybrid")]
     Eval(eval::Args),
     /// List the collections, or the documents of one
     List {
@@ -131,6 +139,7 @@ async fn existing(rag: &Rag, id: CollectionId) -> Result<Collection> {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Outcome> {
     match command {
         Command::Ingest(args) => ingest::run(context, args).await,
+        Command::Reembed(args) => reembed::run(context, args).await,
         Command::Search(args) => search::run(context, args).await,
         Command::Eval(args) => eval::run(context, args).await,
         Command::List { collection: None } => list_collections(context).await,
