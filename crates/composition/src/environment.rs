@@ -17,7 +17,12 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("REDIS_HOST", "host", &["redis"]),
     ("REDIS_PORT", "port", &["redis"]),
     ("REDIS_DB", "database", &["redis"]),
+    (QDRANT_URL, "url", &["qdrant"]),
+    ("QDRANT_API_KEY", "api_key", &["qdrant"]),
 ];
+
+/// Names where HTTP answers; hexmem speaks gRPC.
+const QDRANT_URL: &str = "QDRANT_URL";
 
 /// Switches the cache to Redis where it is true; every other name of the cache's backend wins.
 const USE_REDIS_CACHE: &str = "USE_REDIS_CACHE";
@@ -81,7 +86,7 @@ pub(crate) fn variables(environment: &[(String, String)]) -> Vec<Variable> {
                 sections.iter().map(move |section| Variable {
                     name: name.clone(),
                     path: vec![(*section).to_owned(), (*key).to_owned()],
-                    value: seed_value(value),
+                    value: if name == QDRANT_URL { grpc(value) } else { seed_value(value) },
                 })
             },
         )
@@ -114,4 +119,19 @@ fn seed_value(word: &str) -> String {
     }
     let driver = word.strip_prefix("postgresql+").and_then(|rest| rest.split_once("://"));
     driver.map_or_else(|| word.to_owned(), |(_, rest)| format!("postgresql://{rest}"))
+}
+
+/// The address of Qdrant's gRPC beside that of its HTTP, where the ports are the usual ones: no port is 6333.
+fn grpc(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    // The colons of an address of IPv6 stand before its bracket.
+    let bracket = authority.rfind(['@', ']']).map_or(0, |at| at + 1);
+    let host =
+        match authority[bracket..].rfind(':').map(|colon| authority.split_at(bracket + colon)) {
+            Some((host, ":6333")) => host,
+            Some(_) => return url.to_owned(),
+            None => authority,
+        };
+    format!("{scheme}://{host}:6334{path}")
 }

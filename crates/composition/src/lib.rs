@@ -19,6 +19,7 @@
 mod embed;
 mod environment;
 mod pg;
+mod qdrant;
 mod redis;
 mod secret;
 mod settings;
@@ -26,6 +27,7 @@ mod stores;
 
 pub use embed::*;
 pub use pg::*;
+pub use qdrant::*;
 pub use redis::*;
 pub use secret::Secret;
 pub use settings::*;

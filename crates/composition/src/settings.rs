@@ -9,7 +9,7 @@ use hexmem_ports::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::variables;
-use crate::{EmbedSettings, PgSettings, RedisSettings, RerankSettings};
+use crate::{EmbedSettings, PgSettings, QdrantSettings, RedisSettings, RerankSettings};
 
 /// Where a domain keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +125,8 @@ pub struct Settings {
     pub rerank: RerankSettings,
     /// The Redis server or Cluster.
     pub redis: RedisSettings,
+    /// The Qdrant server or cluster.
+    pub qdrant: QdrantSettings,
 }
 
 impl Default for Settings {
@@ -143,6 +145,7 @@ impl Default for Settings {
             embed: EmbedSettings::default(),
             rerank: RerankSettings::default(),
             redis: RedisSettings::default(),
+            qdrant: QdrantSettings::default(),
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Stores {
     embedder: OnceCell<Option<Arc<dyn Embedder>>>,
     #[cfg(feature = "redis")]
     redis: OnceCell<hexmem_adapter_redis::Redis>,
+    #[cfg(feature = "qdrant")]
+    qdrant: OnceCell<hexmem_adapter_qdrant::Qdrant>,
 }
 
 /// The in-process stores. Cheap while empty, so they are simply there: two calls must see the same data.
@@ -83,6 +85,8 @@ impl Stores {
             embedder: OnceCell::new(),
             #[cfg(feature = "redis")]
             redis: OnceCell::new(),
+            #[cfg(feature = "qdrant")]
+            qdrant: OnceCell::new(),
         }
     }
 
@@ -126,6 +130,11 @@ impl Stores {
     #[cfg(feature = "redis")]
     pub(crate) fn redis_cell(&self) -> &OnceCell<hexmem_adapter_redis::Redis> {
         &self.redis
+    }
+
+    #[cfg(feature = "qdrant")]
+    pub(crate) fn qdrant_cell(&self) -> &OnceCell<hexmem_adapter_qdrant::Qdrant> {
+        &self.qdrant
     }
 
     /// Closes what was opened. Without it nothing is lost, and the next one to open the SQLite file folds its log
@@ -253,6 +262,8 @@ impl Stores {
             Backend::Sqlite => Ok(Arc::new(self.database().await?.vectors())),
             #[cfg(feature = "pg")]
             Backend::Postgres => Ok(Arc::new(self.postgres().await?.vectors())),
+            #[cfg(feature = "qdrant")]
+            Backend::Qdrant => Ok(Arc::new(self.qdrant().await?.vectors())),
             other => Err(missing("rag", other)),
         }
     }

@@ -45,6 +45,11 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
             timed("redis", Box::pin(super::doctor_redis::check(context, &mut seen_redis))).await,
         );
     }
+    let mut seen_qdrant = None;
+    if uses(settings, Backend::Qdrant) {
+        let check = super::doctor_qdrant::check(context, &mut seen_qdrant);
+        checks.push(timed("qdrant", Box::pin(check)).await);
+    }
     let name = Name::new("doctor")?;
     let tenant = context.tenant.clone();
     let one = Limit::new(1)?;
@@ -107,6 +112,9 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
     if let (Some(fields), Some(seen)) = (document.as_object_mut(), &seen_redis) {
         fields.insert("redis".to_owned(), json!(seen));
     }
+    if let (Some(fields), Some(seen)) = (document.as_object_mut(), &seen_qdrant) {
+        fields.insert("qdrant".to_owned(), json!(seen));
+    }
     context.emit(&document, || {
         let mut text = format!("data folder: {}\n", settings.data.display());
         for check in &checks {
@@ -118,6 +126,7 @@ pub(crate) async fn run(context: &Context) -> Result<Outcome> {
         }
         text.push_str(&seen.as_ref().map(look).unwrap_or_default());
         text.push_str(&seen_redis.as_ref().map(super::doctor_redis::look).unwrap_or_default());
+        text.push_str(&seen_qdrant.as_ref().map(super::doctor_qdrant::look).unwrap_or_default());
         text
     })?;
     Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })

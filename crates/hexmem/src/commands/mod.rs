@@ -5,6 +5,7 @@ mod cache_stats;
 mod completions;
 mod config;
 mod doctor;
+mod doctor_qdrant;
 mod doctor_redis;
 pub(crate) mod graph;
 pub(crate) mod queue;
