@@ -1,4 +1,4 @@
--- Stores what is new of a list, all in one step: what is kept of each id and the sequence are read once, written once. 
+-- Stores what is new of a list, all in one step: what is kept of each id and the sequence are read once, written once.
 -- Plain commands (at once, alone, for ever, under no key of their own) go straight to their places.
 local naming, refuse, count = take() == '1', take(), take_number()
 local meta = tag .. ':meta'
