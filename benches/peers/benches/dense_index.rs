@@ -128,8 +128,7 @@ fn search(
 ) -> HashSet<usize> {
     let query = VectorQuery::Dense { vector: name("d"), values: query.to_vec() };
     let limit = Limit::new(10).unwrap();
-    let search =
-        VectorSearch { query, filter: Filter::all(), limit, min_score: None, accuracy };
+    let search = VectorSearch { query, filter: Filter::all(), limit, min_score: None, accuracy };
     let hits = runtime.block_on(store.search(&collection(), &search)).unwrap();
     hits.iter().map(|hit| usize::try_from(hit.id.0.as_u128()).unwrap()).collect()
 }
@@ -159,7 +158,8 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let sizes = std::env::var("HEXMEM_BENCH_POINTS").unwrap_or_else(|_| "10000".to_owned());
     for count in sizes.split(',').map(|size| size.trim().parse::<usize>().unwrap()) {
         let folder = tempfile::tempdir().unwrap();
@@ -169,12 +169,19 @@ fn main() {
         let nearest: Vec<HashSet<usize>> = queries.iter().map(|query| exact(all, query)).collect();
 
         println!("\n{} vectors of {DIMENSION} numbers", all.len());
-        println!("| | put in, s | recall@10 | p50, ms | p99, ms | memory, MB |\n|---|---:|---:|---:|---:|---:|");
-        let row = |who: &str, put: Duration, (recall, p50, p99): (f64, Duration, Duration), mb: f64| {
-            let ms = |time: Duration| time.as_secs_f64() * 1e3;
-            let put = put.as_secs_f64();
-            println!("| {who} | {put:.1} | {recall:.4} | {:.2} | {:.2} | {mb:.0} |", ms(p50), ms(p99));
-        };
+        println!(
+            "| | put in, s | recall@10 | p50, ms | p99, ms | memory, MB |\n|---|---:|---:|---:|---:|---:|"
+        );
+        let row =
+            |who: &str, put: Duration, (recall, p50, p99): (f64, Duration, Duration), mb: f64| {
+                let ms = |time: Duration| time.as_secs_f64() * 1e3;
+                let put = put.as_secs_f64();
+                println!(
+                    "| {who} | {put:.1} | {recall:.4} | {:.2} | {:.2} | {mb:.0} |",
+                    ms(p50),
+                    ms(p99)
+                );
+            };
         let before = memory();
         let start = Instant::now();
         fill(&runtime, &file, all);
@@ -183,9 +190,8 @@ fn main() {
         let start = Instant::now();
         search(&runtime, &store, &queries[0], Accuracy::Indexed);
         let first = start.elapsed();
-        let ours = asked(queries, &nearest, |query| {
-            search(&runtime, &store, query, Accuracy::Indexed)
-        });
+        let ours =
+            asked(queries, &nearest, |query| search(&runtime, &store, query, Accuracy::Indexed));
         row("hexmem", put, ours, memory() - before);
         let compared = asked(&queries[..20], &nearest, |query| {
             search(&runtime, &store, query, Accuracy::Exact)

@@ -32,7 +32,8 @@ fn token(owner: &UserScope) -> TokenKey {
 }
 
 fn session(n: usize) -> NewSession {
-    let owner = UserScope { tenant: Tenant(name("bench")), user: name(format!("user {}", n % 100)) };
+    let owner =
+        UserScope { tenant: Tenant(name("bench")), user: name(format!("user {}", n % 100)) };
     NewSession {
         id: SessionId(Uuid::now_v7()),
         token: token(&owner),
@@ -108,8 +109,8 @@ fn main() {
         (mine, peer, tokens, ids)
     });
     for at_once in [1, 64] {
-        let mut group =
-            criterion.benchmark_group(format!("redis session find beside a peer, {at_once} at once"));
+        let mut group = criterion
+            .benchmark_group(format!("redis session find beside a peer, {at_once} at once"));
         group.bench_function("hexmem", |bencher| {
             measured(bencher, &runtime, at_once, async |n| {
                 assert!(mine.find(&tokens[n]).await.unwrap().is_some());
