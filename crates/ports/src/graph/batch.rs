@@ -48,7 +48,7 @@ pub struct EdgeDraft {
     pub relation: Name,
     /// To: likewise.
     pub dst: Name,
-    /// Finite.
+    /// Finite; a negative zero is kept as zero.
     pub weight: f64,
     /// From when it holds.
     pub valid_from: Option<Timestamp>,

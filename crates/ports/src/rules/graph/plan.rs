@@ -177,7 +177,8 @@ impl Planner<'_> {
             src: draft.src.clone(),
             relation: draft.relation.clone(),
             dst: draft.dst.clone(),
-            weight: draft.weight,
+            // A negative zero becomes zero: not every store keeps its sign.
+            weight: draft.weight + 0.0,
             valid_from: draft.valid_from,
             valid_until: draft.valid_until,
             source: draft.source.clone(),

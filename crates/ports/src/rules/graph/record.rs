@@ -162,7 +162,8 @@ impl GraphRecord {
                 Self::Node(versions)
             }
             [kind, id] if kind == "edge" => {
-                let versions: Vec<Edge> = versions(record).map_err(refuse)?;
+                let mut versions: Vec<Edge> = versions(record).map_err(refuse)?;
+                versions.iter_mut().for_each(|edge| edge.weight += 0.0);
                 let first = versions.first();
                 let same = |edge: &Edge| {
                     edge.id.to_string() == *id
