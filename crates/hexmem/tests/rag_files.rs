@@ -65,13 +65,15 @@ fn one_that_is_stopped_is_finished_by_the_next() {
 
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
+    files(at, 0..1);
+    document(at, &["ingest", "docs"]);
     files(at, 0..2_000);
     let child = command(at, &["ingest", "docs"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // Once something is on its way into the file.
+    // Once something is on its way into the file, whose tables are there.
     let log = at.join(".hexmem/hexmem.db-wal");
     while fs::metadata(&log).map_or(0, |meta| meta.len()) < 300_000 {
         std::thread::yield_now();
@@ -85,7 +87,7 @@ fn one_that_is_stopped_is_finished_by_the_next() {
     let next = document(at, &["ingest", "docs"]);
     let (added, unchanged) = (next["added"].as_u64().unwrap(), next["unchanged"].as_u64().unwrap());
     assert_eq!(added + unchanged, 2_000);
-    assert!(unchanged > 0 && next["updated"] == 0 && next["removed"] == 0, "{next}");
+    assert!(unchanged > 1 && next["updated"] == 0 && next["removed"] == 0, "{next}");
     assert!(
         said.contains(&format!("{unchanged} documents are in the collection")),
         "{said}: {next}"
@@ -153,7 +155,7 @@ fn questions_that_ask_for_nothing_get_nothing() {
     assert!(String::from_utf8(shown.stdout).unwrap().contains("stop words alone"));
     // One word, a hundred kilobytes of them, and one of a hundred kilobytes.
     assert_eq!(document(at, &["search", "leases"]).as_array().unwrap().len(), 9);
-    let long: String = (0..14_000).map(|n| format!("leases{n} ")).collect::<String>() + "number2";
+    let long: String = (0..9_000).map(|n| format!("leases{n} ")).collect::<String>() + "number2";
     assert_eq!(document(at, &["search", &long])[0]["document"], "docs/2.txt");
     assert!(document(at, &["search", &"x".repeat(100_000)]).as_array().unwrap().is_empty());
     // A field that no document has.

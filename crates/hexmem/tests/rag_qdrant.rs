@@ -181,9 +181,12 @@ fn alike(place: &Place, files: [&str; 3], more: &[&str], modes: usize) {
     let all = figures(place, files, more);
     assert_eq!(all.len(), modes);
     for (mode, here, there) in all {
-        for figure in ["ndcg@10", "recall@10", "recall@100", "mrr@10"] {
+        // Where scores are equal but for the last digits, hits change places: one of 80 relevant documents is 0.0125.
+        for (figure, apart) in
+            [("ndcg@10", 0.01), ("recall@10", 0.015), ("recall@100", 0.015), ("mrr@10", 0.015)]
+        {
             let [here, there] = [&here, &there].map(|seen| seen[figure].as_f64().unwrap());
-            assert!((here - there).abs() <= 0.01, "{mode} {figure}: {here}, on Qdrant {there}");
+            assert!((here - there).abs() <= apart, "{mode} {figure}: {here}, on Qdrant {there}");
             assert!(here > 0.0);
         }
     }

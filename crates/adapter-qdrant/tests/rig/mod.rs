@@ -88,13 +88,19 @@ pub(crate) async fn bench() -> Rig<dyn VectorStore> {
     rig("qdrant", [config.clone(), config], cleaner).await
 }
 
-/// A rig with a handle on each of two nodes, and collections of two shards.
-pub(crate) async fn cluster() -> Rig<dyn VectorStore> {
+/// Settings for each of two nodes, and collections of two shards.
+pub(crate) fn two_nodes() -> ([QdrantConfig; 2], Cleaner) {
     let urls = cluster_urls();
     let sharded = QdrantConfig { shard_number: Some(2), ..config(&urls[0]) };
     let (first, cleaner) = own_prefix(sharded);
     let second = QdrantConfig { url: urls[1].clone(), ..first.clone() };
-    rig("qdrant-cluster", [first, second], cleaner).await
+    ([first, second], cleaner)
+}
+
+/// A rig with a handle on each of two nodes.
+pub(crate) async fn cluster() -> Rig<dyn VectorStore> {
+    let (nodes, cleaner) = two_nodes();
+    rig("qdrant-cluster", nodes, cleaner).await
 }
 
 async fn rig(
