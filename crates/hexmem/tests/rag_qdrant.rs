@@ -181,12 +181,9 @@ fn alike(place: &Place, files: [&str; 3], more: &[&str], modes: usize) {
     let all = figures(place, files, more);
     assert_eq!(all.len(), modes);
     for (mode, here, there) in all {
-        // Where scores are equal but for the last digits, hits change places: one of 80 relevant documents is 0.0125.
-        for (figure, apart) in
-            [("ndcg@10", 0.01), ("recall@10", 0.015), ("recall@100", 0.015), ("mrr@10", 0.015)]
-        {
+        for figure in ["ndcg@10", "recall@10", "recall@100", "mrr@10"] {
             let [here, there] = [&here, &there].map(|seen| seen[figure].as_f64().unwrap());
-            assert!((here - there).abs() <= apart, "{mode} {figure}: {here}, on Qdrant {there}");
+            assert!((here - there).abs() <= 0.01, "{mode} {figure}: {here}, on Qdrant {there}");
             assert!(here > 0.0);
         }
     }
@@ -200,7 +197,11 @@ fn the_figures_of_a_measurement_are_the_same() {
     for n in 0..40 {
         let text = format!("word{} word{} word{n}", n * 3 % 50, n * 7 % 400);
         queries.push_str(&format!("{}\n", json!({"_id": format!("q{n}"), "text": text})));
-        qrels.push_str(&format!("q{n}\td{n}\t2\nq{n}\td{}\t1\n", (n * 11 + 5) % 120));
+        // Those whose titles say it: what matches as well as others by chance changes places by the last digits of scores.
+        qrels.push_str(&format!("q{n}\td{n}\t2\n"));
+        if n * 3 % 50 != n {
+            qrels.push_str(&format!("q{n}\td{}\t1\n", n * 3 % 50));
+        }
     }
     place.write("queries.jsonl", &queries);
     place.write("qrels.tsv", &qrels);
