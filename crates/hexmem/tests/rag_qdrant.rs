@@ -177,13 +177,13 @@ fn figures(place: &Place, files: [&str; 3], more: &[&str]) -> Vec<(String, Value
     modes.map(|(mode, here)| (mode.clone(), here.clone(), there[mode].clone())).collect()
 }
 
-fn alike(place: &Place, files: [&str; 3], more: &[&str], modes: usize) {
+fn alike(place: &Place, files: [&str; 3], more: &[&str], modes: usize, apart: f64) {
     let all = figures(place, files, more);
     assert_eq!(all.len(), modes);
     for (mode, here, there) in all {
         for figure in ["ndcg@10", "recall@10", "recall@100", "mrr@10"] {
             let [here, there] = [&here, &there].map(|seen| seen[figure].as_f64().unwrap());
-            assert!((here - there).abs() <= 0.01, "{mode} {figure}: {here}, on Qdrant {there}");
+            assert!((here - there).abs() <= apart, "{mode} {figure}: {here}, on Qdrant {there}");
             assert!(here > 0.0);
         }
     }
@@ -206,7 +206,8 @@ fn the_figures_of_a_measurement_are_the_same() {
     place.write("queries.jsonl", &queries);
     place.write("qrels.tsv", &qrels);
     let modes = ["--mode", "sparse", "--mode", "dense", "--mode", "hybrid"];
-    alike(&place, ["corpus.jsonl", "queries.jsonl", "qrels.tsv"], &modes, 3);
+    // Of 77 relevant documents one more or less is 0.013; while the optimizer runs, terms are counted by estimate.
+    alike(&place, ["corpus.jsonl", "queries.jsonl", "qrels.tsv"], &modes, 3, 0.02);
     assert_eq!(place.document(Store::Qdrant, &["rag", "list"]), json!([]), "nothing is left");
 }
 
@@ -224,7 +225,7 @@ fn the_figures_of_cranfield_are_the_same() {
     }
     let files = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"].map(|file| folder.join(file));
     let [corpus, queries, qrels] = [0, 1, 2].map(|at| files[at].to_str().unwrap());
-    alike(&place, [corpus, queries, qrels], &modes, modes.len() / 2);
+    alike(&place, [corpus, queries, qrels], &modes, modes.len() / 2, 0.01);
 }
 
 #[test]
