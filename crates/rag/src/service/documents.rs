@@ -76,7 +76,7 @@ impl Collection {
     /// `Corrupt` when chunks are missing or of another text (an ingest was cut off): ingest it again.
     pub async fn document(&self, id: &str) -> Result<Option<StoredDocument>> {
         let Some(first) = self.first(id).await? else { return Ok(None) };
-        let ids: Vec<PointId> = (0..first.chunks).map(|n| point_id(&self.id, id, n)).collect();
+        let ids: Vec<PointId> = (0..first.chunks).map(|n| point_id(&self.named, id, n)).collect();
         let mut payloads = Vec::with_capacity(ids.len());
         for part in ids.chunks(1_000) {
             for (id, point) in part.iter().zip(self.store().get(&self.place, part).await?) {
@@ -115,7 +115,7 @@ impl Collection {
         let Some(first) = self.first(id).await? else { return Ok(false) };
         // The first chunk last, so that a removal cut off can be repeated.
         let mut ids: Vec<PointId> =
-            (0..first.chunks).rev().map(|n| point_id(&self.id, id, n)).collect();
+            (0..first.chunks).rev().map(|n| point_id(&self.named, id, n)).collect();
         self.remove(&mut ids).await?;
         Ok(true)
     }
@@ -129,7 +129,7 @@ impl Collection {
     }
 
     async fn first(&self, id: &str) -> Result<Option<Payload>> {
-        let first = point_id(&self.id, id, 0);
+        let first = point_id(&self.named, id, 0);
         match self.store().get(&self.place, &[first]).await?.pop().flatten() {
             Some(point) => Payload::read(first, point.payload).map(Some),
             None => Ok(None),

@@ -114,7 +114,8 @@ impl Collection {
         let mut points = Vec::new();
         let mut surplus = Vec::new();
         for part in documents.chunks(1_000) {
-            let firsts: Vec<PointId> = part.iter().map(|d| point_id(&self.id, &d.id, 0)).collect();
+            let firsts: Vec<PointId> =
+                part.iter().map(|d| point_id(&self.named, &d.id, 0)).collect();
             let known = self.store().get(&self.place, &firsts).await?;
             for ((document, first), known) in part.iter().zip(firsts).zip(known) {
                 let known = known.map(|point| Payload::read(first, point.payload)).transpose()?;
@@ -129,7 +130,7 @@ impl Collection {
                 let before = known.as_ref().map_or(0, |payload| payload.chunks);
                 // The first chunk goes last: without it nobody knows of the others.
                 let gone = (chunks.len()..before).rev();
-                surplus.extend(gone.map(|n| point_id(&self.id, &document.id, n)));
+                surplus.extend(gone.map(|n| point_id(&self.named, &document.id, n)));
                 match (chunks.is_empty(), &known) {
                     (true, _) => report.empty += 1,
                     (false, Some(_)) => report.updated += 1,
@@ -263,7 +264,7 @@ impl Collection {
                 if !counts.is_empty() {
                     sparse.insert(fixed(SPARSE)?, self.bm25.document(&counts)?);
                 }
-                let id = point_id(&self.id, &document.id, chunk.index);
+                let id = point_id(&self.named, &document.id, chunk.index);
                 Ok(Point { id, dense: BTreeMap::new(), sparse, payload: to_json(&payload)? })
             })
             .collect()

@@ -21,6 +21,7 @@ use hexmem_ports::{
 };
 use hexmem_ports::{Cursor, Limit, Page};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub use documents::{DocumentInfo, StoredDocument};
 pub use ingest::{Document, Ingested, TEXT_LIMIT};
@@ -102,6 +103,8 @@ impl fmt::Debug for Rag {
 pub struct Collection {
     rag: Rag,
     id: CollectionId,
+    /// What the ids of its chunks are made of: its own address, but for a scratch collection.
+    named: CollectionId,
     generation: u32,
     /// Where its points lie.
     place: CollectionId,
@@ -176,6 +179,26 @@ impl Rag {
             Error::conflict("rag.open", "the collection was removed while it was opened; try again")
                 .with("collection", id)
         })
+    }
+
+    /// Creates a collection of a name that no other has, for a measurement; who is done with it drops it.
+    ///
+    /// Its chunks have the ids that they would have in `like`: each time equal scores are ranked alike.
+    pub async fn scratch(
+        &self,
+        like: &CollectionId,
+        options: CollectionOptions,
+    ) -> Result<Collection> {
+        let name = Name::new(format!("{}-{}", like.name, Uuid::new_v4()))?;
+        let id = CollectionId::new(like.tenant.clone(), name);
+        match self.open_or_create(id.clone(), options).await {
+            Ok(made) => Ok(Collection { named: like.clone(), ..made }),
+            Err(error) => {
+                // What there is of it is of no use; why it failed is what counts.
+                let _ = self.drop_collection(&id).await;
+                Err(error)
+            }
+        }
     }
 
     /// Opens a collection. `None` when it does not exist.
@@ -255,6 +278,7 @@ impl Collection {
         Ok(Self {
             rag: rag.clone(),
             id: id.clone(),
+            named: id.clone(),
             generation: stamp.generation,
             place: generation::place(id, stamp.generation)?,
             analyzer: Arc::new(Analyzer::new(stamp.analysis)),

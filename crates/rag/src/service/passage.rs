@@ -58,7 +58,8 @@ impl Collection {
         let mut documents: Vec<&str> = hits.iter().map(|hit| hit.document.as_str()).collect();
         documents.sort_unstable();
         documents.dedup();
-        let firsts: Vec<PointId> = documents.iter().map(|id| point_id(&self.id, id, 0)).collect();
+        let firsts: Vec<PointId> =
+            documents.iter().map(|id| point_id(&self.named, id, 0)).collect();
         let firsts = self.payloads(&firsts).await?;
         let sizes: BTreeMap<&str, (usize, &str)> = documents
             .iter()
@@ -73,8 +74,11 @@ impl Collection {
         let mut spent = 0;
         for (at, run) in runs.iter().enumerate() {
             let Some((_, hash)) = sizes.get(run.document) else { continue };
-            let ids: Vec<PointId> =
-                run.chunks.clone().map(|chunk| point_id(&self.id, run.document, chunk)).collect();
+            let ids: Vec<PointId> = run
+                .chunks
+                .clone()
+                .map(|chunk| point_id(&self.named, run.document, chunk))
+                .collect();
             let found = self.payloads(&ids).await?;
             let whole: Option<Vec<&Payload>> = found
                 .iter()

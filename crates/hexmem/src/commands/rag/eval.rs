@@ -16,7 +16,6 @@ use hexmem_rag::eval::{
 };
 use hexmem_rag::{Collection, CollectionOptions, Document, Fusion, Mode, SearchOptions};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::{ModeArg, service};
 use crate::commands::Outcome;
@@ -79,10 +78,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<Outcome> {
     let qrels = read_qrels(open(&args.qrels)?, args.qrels.display().to_string())?;
     let rag = service(context).await?;
     // A collection of its own, gone afterwards, also when the measurement fails.
-    let name = Name::new(format!("eval-{}", Uuid::new_v4()))?;
-    let id = CollectionId::new(context.tenant.clone(), name);
-    let measured = measure(context, &args, &rag, &id, &queries, &qrels).await;
-    rag.drop_collection(&id).await?;
+    let like = CollectionId::new(context.tenant.clone(), Name::new("eval")?);
+    let mut first = FirstReading::of(&args)?;
+    let collection = rag.scratch(&like, first.options(&args)).await?;
+    let measured = measure(context, &args, &mut first, &collection, &queries, &qrels).await;
+    rag.drop_collection(collection.id()).await?;
     let (documents, indexing, modes) = measured?;
     // The figures stand at the top, by mode, as scripts expect them.
     let mut top = serde_json::Map::new();
@@ -103,18 +103,11 @@ type Modes = Vec<(String, Measured)>;
 async fn measure(
     context: &Context,
     args: &Args,
-    rag: &hexmem_rag::Rag,
-    id: &CollectionId,
+    first: &mut FirstReading,
+    collection: &Collection,
     queries: &[Query],
     qrels: &Qrels,
 ) -> Result<(u64, Duration, Modes)> {
-    let mut first = FirstReading::of(args)?;
-    let bm25 = match args.cut {
-        Cut::Whole => Bm25::default().with_lengths(first.lengths()),
-        Cut::Chunks => Bm25::default(),
-    };
-    let options = CollectionOptions { bm25, ..CollectionOptions::default() };
-    let collection = rag.open_or_create(id.clone(), options).await?;
     let strategy = if args.cut == Cut::Whole { Strategy::Whole } else { Strategy::Recursive };
     let chunking = Chunking { strategy, ..Chunking::default() };
     let start = Instant::now();
@@ -145,7 +138,7 @@ async fn measure(
         if measured.iter().any(|(known, _)| *known == name) {
             continue;
         }
-        let figures = ask(context, args, &collection, mode.into(), queries, qrels).await?;
+        let figures = ask(context, args, collection, mode.into(), queries, qrels).await?;
         measured.push((name, figures));
     }
     Ok((documents, indexing, measured))
@@ -237,6 +230,15 @@ impl FirstReading {
             }
         }
         Ok(first)
+    }
+
+    /// How the collection is made: the constants are those of the corpus.
+    fn options(&self, args: &Args) -> CollectionOptions {
+        let bm25 = match args.cut {
+            Cut::Whole => Bm25::default().with_lengths(self.lengths()),
+            Cut::Chunks => Bm25::default(),
+        };
+        CollectionOptions { bm25, ..CollectionOptions::default() }
     }
 
     /// The lengths of the documents as the index will count them. A turn's neighbours count by their weight, and only their

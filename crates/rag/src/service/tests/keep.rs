@@ -1,13 +1,14 @@
 //! Ingest, replace, list, rebuild, remove.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hexmem_ports::{ErrorKind, Limit};
 use serde_json::{Map, json};
 
 use super::world::*;
 use crate::chunk::{Chunking, Strategy};
-use crate::{Document, Ingested};
+use crate::{CollectionOptions, Document, Ingested, Rag};
 
 #[tokio::test]
 async fn a_repeat_writes_nothing() {
@@ -196,4 +197,24 @@ async fn a_removed_document_is_gone() {
     // It may come back.
     let report = collection.ingest(vec![document("d", &prose(1, 20))]).await.unwrap();
     assert_eq!(report.added, 1);
+}
+
+#[tokio::test]
+async fn a_scratch_collection_ranks_equal_scores_alike_each_time() {
+    let store = store();
+    let rag = Rag::new(Arc::clone(&store));
+    let like = id("t", "eval");
+    let mut rankings = Vec::new();
+    for _ in 0..2 {
+        let scratch = rag.scratch(&like, CollectionOptions::default()).await.unwrap();
+        assert_ne!(*scratch.id(), like);
+        let same = (0..20).map(|n| document(&format!("d{n}"), "the same words")).collect();
+        scratch.ingest(same).await.unwrap();
+        assert_eq!(scratch.document("d7").await.unwrap().unwrap().text, "the same words");
+        let found = search(&scratch, "words").await;
+        rankings.push(documents(&found).into_iter().map(str::to_owned).collect::<Vec<_>>());
+        assert!(rag.drop_collection(scratch.id()).await.unwrap());
+    }
+    assert_eq!(rankings[0], rankings[1]);
+    assert_eq!(rag.open(like).await.unwrap().map(|found| found.id().clone()), None);
 }
