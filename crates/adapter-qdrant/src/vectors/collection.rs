@@ -9,8 +9,8 @@ use hexmem_ports::{
     CollectionId, CollectionSpec, Cursor, Error, ErrorKind, Limit, Name, Page, Prefix, Result,
     Tenant, Timestamp,
 };
-use qdrant_client::qdrant;
 use qdrant_client::qdrant::{CreateAlias, DeleteAlias};
+use qdrant_client::{Qdrant as Client, qdrant};
 
 use super::ledger::{self, About, Entry, Which};
 use super::life::Life;
@@ -221,6 +221,7 @@ pub(super) async fn drop_life(
         .await;
     qdrant.lives().forget(name);
     let dropped = dropped?.result;
+    ledger::seen_everywhere(qdrant, operation).await?;
     ledger::forget_gone(qdrant, operation, at).await?;
     Ok(dropped)
 }
@@ -273,19 +274,24 @@ pub(super) async fn point_alias(
     let done = match target {
         None => {
             let request = &DeleteAlias { alias_name: alias_name.clone() };
-            qdrant.write(operation, async |client| client.delete_alias(request.clone()).await).await
+            let delete = async |client: Client| client.delete_alias(request.clone()).await;
+            match qdrant.write(operation, delete).await {
+                Ok(_) => ledger::seen_everywhere(qdrant, operation).await,
+                Err(error) => Err(error),
+            }
         }
         Some(target) => {
             let target = CollectionId::new(alias.tenant.clone(), target.clone());
             let collection_name = qdrant_name(prefix, &target);
             // Where the alias is there already this is the switch, under Qdrant's lock of all collections.
             let request = &CreateAlias { collection_name, alias_name: alias_name.clone() };
-            qdrant.write(operation, async |client| client.create_alias(request.clone()).await).await
+            let create = async |client: Client| client.create_alias(request.clone()).await;
+            qdrant.write(operation, create).await.map(drop)
         }
     };
     qdrant.lives().forget(&alias_name);
     match (done, target) {
-        (Ok(_), _) => Ok(()),
+        (Ok(()), _) => Ok(()),
         (Err(error), Some(target)) if error.kind() == ErrorKind::NotFound => {
             Err(no_collection(operation, target).with("alias", alias))
         }

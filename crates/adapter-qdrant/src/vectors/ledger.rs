@@ -12,8 +12,8 @@ use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::with_payload_selector::SelectorOptions;
 use qdrant_client::qdrant::{
-    CreateCollection, DeletePoints, GetPoints, NamedVectors, PointStruct, PointsSelector,
-    ScrollPoints, UpsertPoints, Value, Vectors, WithPayloadSelector, vectors,
+    CreateAlias, CreateCollection, DeletePoints, GetPoints, NamedVectors, PointStruct,
+    PointsSelector, ScrollPoints, UpsertPoints, Value, Vectors, WithPayloadSelector, vectors,
 };
 use uuid::Uuid;
 
@@ -289,6 +289,18 @@ pub(super) async fn scroll(
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Vec::new(), None)),
         Err(error) => Err(error),
     }
+}
+
+/// Returns when every node that answers has all changes of collections and aliases before this.
+///
+/// A cluster answers a removal when one node has it, and waits for the others only where something is made: so an alias
+/// of the ledger is made, again and again the same.
+pub(super) async fn seen_everywhere(qdrant: &Qdrant, operation: &'static str) -> Result<()> {
+    let collection_name = ledger_name(&qdrant.config().prefix);
+    let alias_name = format!("{collection_name}.seen");
+    let request = &CreateAlias { collection_name, alias_name };
+    qdrant.write(operation, async |client| client.create_alias(request.clone()).await).await?;
+    Ok(())
 }
 
 /// Forgets the removed points of a collection: who dropped it says it of all.
