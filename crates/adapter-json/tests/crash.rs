@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use hexmem_adapter_json::{JsonConfig, JsonGraphs};
@@ -66,8 +66,7 @@ async fn ids(store: &JsonGraphs) -> BTreeSet<String> {
 }
 
 fn writer(folder: &Path, prefix: &str, count: u32) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+    hexmem_conformance::role_command("child")
         .env(CHILD, json!([folder, prefix, count]).to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

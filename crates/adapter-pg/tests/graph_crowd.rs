@@ -5,7 +5,7 @@ mod rig;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,8 +95,7 @@ async fn follower() {
 #[tokio::test]
 async fn a_process_that_follows_misses_nothing() {
     let database = rig::Database::migrated().await;
-    let mut follower = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "follower", "--nocapture", "--test-threads=1"])
+    let mut follower = hexmem_conformance::role_command("follower")
         .env(URL, &database.url)
         .stdout(Stdio::piped())
         .spawn()

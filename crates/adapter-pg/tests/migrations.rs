@@ -5,7 +5,7 @@
 
 mod rig;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use hexmem_adapter_pg::{Migrate, PgConfig, Pooling, Postgres};
 use hexmem_conformance::proved;
@@ -40,8 +40,7 @@ async fn role_start_and_write() {
 async fn ten_instances_that_start_at_once_migrate_once() {
     let database = rig::Database::empty().await;
     let start = |n: u32| {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["role_start_and_write", "--exact", "--ignored", "--nocapture"])
+        hexmem_conformance::role_command("role_start_and_write")
             .env(URL, &database.url)
             .env(TAG, n.to_string())
             .stdout(Stdio::null())

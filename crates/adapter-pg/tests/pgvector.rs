@@ -8,12 +8,11 @@ use std::sync::Arc;
 use hexmem_adapter_memory::{ManualClock, MemoryVectors};
 use hexmem_adapter_pg::{PgConfig, PgVectors, Postgres};
 use hexmem_conformance::every_port::{Stores, every_port, role};
-use hexmem_conformance::vectors::agree_through_changes;
-use hexmem_conformance::{Rig, minimum, name};
+use hexmem_conformance::vectors::{self, agree_through_changes, nearest};
+use hexmem_conformance::{Numbers, Rig, minimum, name};
 use hexmem_ports::{
     Accuracy, Capability, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace,
-    ErrorKind, Filter, Found, Limit, Point, PointId, Tenant, VectorQuery, VectorSearch,
-    VectorStore,
+    ErrorKind, Filter, Point, PointId, Tenant, VectorStore,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -75,59 +74,21 @@ fn spec(distance: Distance) -> CollectionSpec {
     CollectionSpec { dense, ..CollectionSpec::default() }
 }
 
-/// Knuth's MMIX generator: the same everywhere.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn dense(&mut self) -> Vec<f32> {
-        let unit = |n: u32| f32::from(u16::try_from(n).unwrap()) / 1_000.0 - 1.0;
-        (0..DIMENSION).map(|_| unit(self.below(2_000))).collect()
-    }
-}
-
 fn points(count: u32) -> Vec<Point> {
     let mut numbers = Numbers(1);
     let point = |n: u32| Point {
         id: PointId(Uuid::from_u128(u128::from(n.wrapping_mul(2_654_435_761)))),
-        dense: [(name("d"), numbers.dense())].into(),
+        dense: [(name("d"), numbers.anywhere(DIMENSION))].into(),
         sparse: [].into(),
         payload: json!({"n": n, "rare": n % 200 == 7, "half": n % 2}),
     };
     (0..count).map(point).collect()
 }
 
-async fn found(
-    store: &PgVectors,
-    query: &[f32],
-    filter: &Filter,
-    accuracy: Accuracy,
-) -> Vec<Found> {
-    let query = VectorQuery::Dense { vector: name("d"), values: query.to_vec() };
-    let limit = Limit::new(10).unwrap();
-    let search = VectorSearch { query, filter: filter.clone(), limit, min_score: None, accuracy };
-    store.search(&collection(), &search).await.unwrap()
-}
-
-/// How many of 100 of the nearest the index finds.
-async fn recall(store: &PgVectors, filter: &Filter) -> u32 {
+async fn recall(store: &PgVectors, filter: &Filter) -> usize {
     let mut numbers = Numbers(77);
-    let (mut hits, mut all) = (0, 0);
-    for _ in 0..20 {
-        let query = numbers.dense();
-        let exact = found(store, &query, filter, Accuracy::Exact).await;
-        let near = found(store, &query, filter, Accuracy::Indexed).await;
-        assert_eq!(near.len(), exact.len(), "the limit is filled");
-        all += exact.len();
-        // The same point has the same score to the bit, whoever found it.
-        hits += near.iter().filter(|hit| exact.contains(hit)).count();
-    }
-    u32::try_from(hits * 100 / all).unwrap()
+    let queries = (0..20).map(|_| numbers.anywhere(DIMENSION));
+    vectors::recall(store, &collection(), queries, filter).await
 }
 
 async fn used(bench: &rig::Bench) -> i64 {
@@ -188,28 +149,43 @@ async fn the_extension_comes_and_goes() {
     let error = store.build_indexes(&collection()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("CREATE EXTENSION vector"), "{error}");
-    let query = Numbers(5).dense();
-    let expected = found(&store, &query, &Filter::all(), Accuracy::Indexed).await;
+    let query = Numbers(5).anywhere(DIMENSION);
+    let expected = nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await;
     assert_eq!(expected.len(), 10);
 
     let mut connection = rig::connect(&bench.database.url).await;
     rig::run(&mut connection, "CREATE EXTENSION vector").await;
     assert_eq!(store.build_indexes(&collection()).await.unwrap(), 1);
     assert_eq!(store.build_indexes(&collection()).await.unwrap(), 0, "there is nothing left to do");
-    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, expected);
+    assert_eq!(
+        nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await,
+        expected
+    );
 
     rig::run(&mut connection, "DROP EXTENSION vector CASCADE").await;
-    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, expected);
+    assert_eq!(
+        nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await,
+        expected
+    );
     let gone = [expected[0].id];
     assert_eq!(store.delete(&collection(), &gone).await.unwrap(), 1);
     store.upsert(&collection(), points(3)).await.unwrap();
-    let without = found(&store, &query, &Filter::all(), Accuracy::Indexed).await;
-    assert_eq!(without, found(&store, &query, &Filter::all(), Accuracy::Exact).await);
+    let without = nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(
+        without,
+        nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Exact).await
+    );
 
     rig::run(&mut connection, "CREATE EXTENSION vector").await;
-    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, without);
+    assert_eq!(
+        nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await,
+        without
+    );
     assert_eq!(store.build_indexes(&collection()).await.unwrap(), 1);
-    assert_eq!(found(&store, &query, &Filter::all(), Accuracy::Indexed).await, without);
+    assert_eq!(
+        nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await,
+        without
+    );
     assert!(store.drop_collection(&collection()).await.unwrap());
 }
 
@@ -299,9 +275,9 @@ async fn a_role_without_tables_of_its_own_searches_all() {
     let store = postgres.vectors();
     store.create(&collection(), spec(Distance::Cosine)).await.unwrap();
     store.upsert(&collection(), points(1_100)).await.unwrap();
-    let query = Numbers(5).dense();
-    let near = found(&store, &query, &Filter::all(), Accuracy::Indexed).await;
-    assert_eq!(near, found(&store, &query, &Filter::all(), Accuracy::Exact).await);
+    let query = Numbers(5).anywhere(DIMENSION);
+    let near = nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(near, nearest(&store, &collection(), &query, &Filter::all(), Accuracy::Exact).await);
     let error = store.build_indexes(&collection()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains("CREATE"), "{error}");
@@ -323,11 +299,11 @@ async fn what_does_not_fit_an_index_is_found() {
     store.upsert(&collection(), all).await.unwrap();
     let odd = Filter::parse(&json!({"field": "odd", "eq": true})).unwrap();
     let query = vec![1.0; DIMENSION as usize];
-    let near = found(&store, &query, &odd, Accuracy::Indexed).await;
-    assert_eq!(near, found(&store, &query, &odd, Accuracy::Exact).await);
+    let near = nearest(&store, &collection(), &query, &odd, Accuracy::Indexed).await;
+    assert_eq!(near, nearest(&store, &collection(), &query, &odd, Accuracy::Exact).await);
     assert_eq!(near.iter().map(|hit| hit.score).collect::<Vec<_>>(), [1.0, 1.0, 0.0]);
     // A query without a direction has no nearest: every score is 0, and ids decide.
     let none = vec![0.0; DIMENSION as usize];
-    let near = found(&store, &none, &Filter::all(), Accuracy::Indexed).await;
-    assert_eq!(near, found(&store, &none, &Filter::all(), Accuracy::Exact).await);
+    let near = nearest(&store, &collection(), &none, &Filter::all(), Accuracy::Indexed).await;
+    assert_eq!(near, nearest(&store, &collection(), &none, &Filter::all(), Accuracy::Exact).await);
 }

@@ -4,7 +4,6 @@
 //! `HEXMEM_BENCH_POINTS=100000` measures another number of chunks.
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +11,10 @@ use std::time::Duration;
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use hexmem_adapter_memory::SystemClock;
 use hexmem_adapter_qdrant::{Qdrant, QdrantConfig, QdrantVectors};
+use hexmem_conformance::Numbers;
 use hexmem_ports::{
     Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace, Filter, Limit,
-    Name, Point, PointId, SparseSpec, SparseVector, Tenant, VectorQuery, VectorSearch, VectorStore,
-    Weighting,
+    Name, Point, PointId, SparseSpec, Tenant, VectorQuery, VectorSearch, VectorStore, Weighting,
 };
 use qdrant_client::Payload;
 use qdrant_client::qdrant::{
@@ -34,43 +33,11 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// Knuth's MMIX generator: the same everywhere.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn unit(&mut self) -> f32 {
-        f32::from(u16::try_from(self.below(2_000)).unwrap()) / 1_000.0 - 1.0
-    }
-
-    /// Terms of 40,000; a few are in most chunks, as in text.
-    fn sparse(&mut self, terms: u32) -> SparseVector {
-        let list: BTreeMap<u32, f32> = (0..terms)
-            .map(|_| {
-                let bound = 40_000 >> self.below(12);
-                (self.below(bound.max(1)), self.unit().abs() + 0.1)
-            })
-            .collect();
-        SparseVector::new(list.keys().copied().collect(), list.values().copied().collect()).unwrap()
-    }
-
-    /// In clusters, as embeddings are.
-    fn dense(&mut self) -> Vec<f32> {
-        let mut centre = Numbers(u64::from(self.below(100)) * 7 + 1);
-        (0..DIMENSION).map(|_| centre.unit() + self.unit() * 0.6).collect()
-    }
-}
-
 fn chunk(numbers: &mut Numbers, n: u32) -> Point {
     Point {
         id: PointId(Uuid::from_u128(u128::from(n.wrapping_mul(2_654_435_761)))),
-        dense: [(name("d"), numbers.dense())].into(),
-        sparse: [(name("s"), numbers.sparse(50))].into(),
+        dense: [(name("d"), numbers.clustered(DIMENSION))].into(),
+        sparse: [(name("s"), numbers.terms(50))].into(),
         payload: json!({"document": format!("d{}", n / 8), "chunk": n % 8, "text": "x".repeat(400)}),
     }
 }
@@ -183,9 +150,9 @@ fn questions(sparse: bool) -> Vec<VectorQuery> {
     (0..50)
         .map(|_| {
             if sparse {
-                VectorQuery::Sparse { vector: name("s"), values: numbers.sparse(6) }
+                VectorQuery::Sparse { vector: name("s"), values: numbers.terms(6) }
             } else {
-                VectorQuery::Dense { vector: name("d"), values: numbers.dense() }
+                VectorQuery::Dense { vector: name("d"), values: numbers.clustered(DIMENSION) }
             }
         })
         .collect()

@@ -361,8 +361,7 @@ mod linux {
             let before = fs::metadata(&file).unwrap().len();
             if is_root() {
                 // Root may write everything, so somebody else tries.
-                let tried = Command::new(std::env::current_exe().unwrap())
-                    .args(["linux::role_read_only", "--exact", "--ignored", "--nocapture"])
+                let tried = hexmem_conformance::role_command("linux::role_read_only")
                     .env("HEXMEM_TEST_FILE", &file)
                     .current_dir("/")
                     .uid(65_534)

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,8 +49,7 @@ async fn open(file: &Path) -> Database {
 
 /// This program again, as `role` on `file`, with its lines in our hands.
 fn start(role: &str, file: &Path, tag: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args([role, "--exact", "--ignored", "--nocapture"])
+    hexmem_conformance::role_command(role)
         .env(FILE, file)
         .env(TAG, tag)
         .stdin(Stdio::piped())

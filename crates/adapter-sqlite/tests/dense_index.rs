@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use hexmem_adapter_memory::{ManualClock, MemoryVectors, SystemClock};
 use hexmem_adapter_sqlite::{Database, DenseIndex, Precision, SqliteConfig, SqliteVectors};
-use hexmem_conformance::vectors::agree_through_changes;
-use hexmem_conformance::{Rig, manual_time, minimum, name};
+use hexmem_conformance::vectors::{self, agree_through_changes, nearest};
+use hexmem_conformance::{Numbers, Rig, manual_time, minimum, name};
 use hexmem_ports::{
     Accuracy, Capability, Clock, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace,
-    ErrorKind, FieldKind, FieldPath, Filter, Found, Limit, Point, PointId, Records, Tenant,
-    VectorQuery, VectorSearch, VectorStore,
+    ErrorKind, FieldKind, FieldPath, Filter, Limit, Point, PointId, Records, Tenant, VectorQuery,
+    VectorSearch, VectorStore,
 };
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -72,22 +72,6 @@ fn spec(distance: Distance) -> CollectionSpec {
     CollectionSpec { dense, indexed, ..CollectionSpec::default() }
 }
 
-/// Knuth's MMIX generator: the same everywhere.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn dense(&mut self) -> Vec<f32> {
-        let unit = |n: u32| f32::from(u16::try_from(n).unwrap()) / 1_000.0 - 1.0;
-        (0..DIMENSION).map(|_| unit(self.below(2_000))).collect()
-    }
-}
-
 fn id(n: u32) -> PointId {
     PointId(Uuid::from_u128(u128::from(n.wrapping_mul(2_654_435_761))))
 }
@@ -103,35 +87,13 @@ fn point(n: u32, vector: Vec<f32>) -> Point {
 
 fn points(count: u32, seed: u64) -> Vec<Point> {
     let mut numbers = Numbers(seed);
-    (0..count).map(|n| point(n, numbers.dense())).collect()
+    (0..count).map(|n| point(n, numbers.anywhere(DIMENSION))).collect()
 }
 
-async fn found(
-    store: &SqliteVectors,
-    query: &[f32],
-    filter: &Filter,
-    accuracy: Accuracy,
-) -> Vec<Found> {
-    let query = VectorQuery::Dense { vector: name("d"), values: query.to_vec() };
-    let limit = Limit::new(10).unwrap();
-    let search = VectorSearch { query, filter: filter.clone(), limit, min_score: None, accuracy };
-    store.search(&collection(), &search).await.unwrap()
-}
-
-/// How many of 100 of the nearest the index finds. The limit is filled, and scores are exact.
 async fn recall(store: &SqliteVectors, filter: &Filter) -> usize {
     let mut numbers = Numbers(77);
-    let (mut hits, mut all) = (0, 0);
-    for _ in 0..20 {
-        let query = numbers.dense();
-        let exact = found(store, &query, filter, Accuracy::Exact).await;
-        let near = found(store, &query, filter, Accuracy::Indexed).await;
-        assert_eq!(near.len(), exact.len(), "the limit is filled");
-        all += exact.len();
-        // The same point has the same score to the bit, whoever found it.
-        hits += near.iter().filter(|hit| exact.contains(hit)).count();
-    }
-    hits * 100 / all.max(1)
+    let queries = (0..20).map(|_| numbers.anywhere(DIMENSION));
+    vectors::recall(store, &collection(), queries, filter).await
 }
 
 async fn number(database: &Database, sql: &str) -> i64 {
@@ -203,7 +165,8 @@ async fn a_collection_grows_beyond_the_threshold_and_shrinks_again() {
     for n in (0..1_000).step_by(100) {
         let gone: Vec<PointId> = (n..n + 100).map(id).collect();
         assert_eq!(store.delete(&collection(), &gone).await.unwrap(), 100);
-        let found = found(&store, &near(n + 50), &Filter::all(), Accuracy::Indexed).await;
+        let found =
+            nearest(&store, &collection(), &near(n + 50), &Filter::all(), Accuracy::Indexed).await;
         assert!(found.iter().all(|hit| !gone.contains(&hit.id)));
         assert_eq!(found.len(), if n < 900 { 10 } else { 0 });
         assert!(recall(&store, &Filter::all()).await >= 98 || n == 900);
@@ -223,7 +186,7 @@ async fn a_small_write_leaves_the_index_alone_and_is_found_at_once() {
     let version = number(&database, VERSION).await;
     let query = all[40].dense[&name("d")].clone();
     let first = async |store: &SqliteVectors| {
-        found(store, &query, &Filter::all(), Accuracy::Indexed).await.remove(0)
+        nearest(store, &collection(), &query, &Filter::all(), Accuracy::Indexed).await.remove(0)
     };
     let best = first(&other).await;
     let longer = |by: f32| query.iter().map(|v| v * by).collect::<Vec<f32>>();
@@ -255,7 +218,7 @@ async fn equal_vectors_and_zero_vectors_fill_the_limit() {
     store.upsert(&collection(), equal.collect()).await.unwrap();
     let zero = vec![0.0; DIMENSION as usize];
     for query in [&same, &zero] {
-        let hits = found(&store, query, &Filter::all(), Accuracy::Indexed).await;
+        let hits = nearest(&store, &collection(), query, &Filter::all(), Accuracy::Indexed).await;
         assert_eq!(hits.len(), 10);
         assert!(
             hits.is_sorted_by_key(|hit| hit.id) && hits.iter().all(|h| h.score == hits[0].score)
@@ -263,8 +226,8 @@ async fn equal_vectors_and_zero_vectors_fill_the_limit() {
     }
     // A question without a direction is as near to all: then the order of ids decides, as it does without an index.
     assert_eq!(
-        found(&store, &zero, &Filter::all(), Accuracy::Indexed).await,
-        found(&store, &zero, &Filter::all(), Accuracy::Exact).await
+        nearest(&store, &collection(), &zero, &Filter::all(), Accuracy::Indexed).await,
+        nearest(&store, &collection(), &zero, &Filter::all(), Accuracy::Exact).await
     );
     let zeros = (700..900).map(|n| point(n, zero.clone()));
     store.upsert(&collection(), zeros.chain(points(300, 8)).collect()).await.unwrap();
@@ -273,7 +236,9 @@ async fn equal_vectors_and_zero_vectors_fill_the_limit() {
     let bare: Vec<Point> =
         (0..900).map(|n| Point { dense: [].into(), ..point(n, Vec::new()) }).collect();
     store.upsert(&collection(), bare).await.unwrap();
-    assert!(found(&store, &same, &Filter::all(), Accuracy::Indexed).await.is_empty());
+    assert!(
+        nearest(&store, &collection(), &same, &Filter::all(), Accuracy::Indexed).await.is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -296,7 +261,7 @@ async fn a_damaged_index_is_an_error_with_a_way_out() {
         tx.commit().await.unwrap();
         // What is in memory is as good as ever; who reads it from the file sees it.
         let fresh = open(&file, 64, Precision::I8).await.vectors();
-        let values = Numbers(3).dense();
+        let values = Numbers(3).anywhere(DIMENSION);
         let query = VectorQuery::Dense { vector: name("d"), values: values.clone() };
         let search = VectorSearch {
             query,
@@ -308,7 +273,10 @@ async fn a_damaged_index_is_an_error_with_a_way_out() {
         let error = fresh.search(&collection(), &search).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{damage}: {error}");
         assert!(error.to_string().contains("build_indexes"), "{error}");
-        assert_eq!(found(&fresh, &values, &Filter::all(), Accuracy::Exact).await.len(), 10);
+        assert_eq!(
+            nearest(&fresh, &collection(), &values, &Filter::all(), Accuracy::Exact).await.len(),
+            10
+        );
         fresh.upsert(&collection(), points(3, 1)).await.unwrap();
         fresh.build_indexes(&collection()).await.unwrap();
         assert!(recall(&fresh, &Filter::all()).await >= 98, "{damage}");

@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use hexmem_adapter_memory::SystemClock;
 use hexmem_adapter_sqlite::{Database, DenseIndex, SqliteConfig};
+use hexmem_conformance::vectors::{self, nearest};
 use hexmem_ports::{
     Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace, Filter, Found,
-    Limit, Name, Point, PointId, Tenant, VectorQuery, VectorSearch, VectorStore as _,
+    Name, Point, PointId, Tenant, VectorStore as _,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -63,8 +64,7 @@ fn point(n: u32) -> Point {
 }
 
 fn writer(file: &Path, first: u32, batches: u32) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+    hexmem_conformance::role_command("child")
         .env(CHILD, json!([file, first, batches]).to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -102,22 +102,16 @@ async fn create(database: &Database) {
     database.vectors().create(&collection(), spec).await.unwrap();
 }
 
-async fn found(database: &Database, values: Vec<f32>, accuracy: Accuracy) -> Vec<Found> {
-    let search = VectorSearch {
-        query: VectorQuery::Dense { vector: name("d"), values },
-        filter: Filter::all(),
-        limit: Limit::new(10).unwrap(),
-        min_score: None,
-        accuracy,
-    };
-    database.vectors().search(&collection(), &search).await.unwrap()
+async fn found(database: &Database, values: &[f32]) -> Vec<Found> {
+    let store = database.vectors();
+    nearest(&store, &collection(), values, &Filter::all(), Accuracy::Indexed).await
 }
 
 /// What was acknowledged is found by its own vector, and what was removed is not.
 async fn check(database: &Database, acknowledged: &BTreeMap<u32, bool>) {
     for (start, removed) in acknowledged {
         for n in [*start, start + GONE, start + BATCH - 1] {
-            let hits = found(database, vector(n), Accuracy::Indexed).await;
+            let hits = found(database, &vector(n)).await;
             let there = hits.iter().any(|hit| hit.id == id(n));
             let unsure = n < start + GONE && !removed;
             assert!(unsure || there == (n >= start + GONE), "{n} in {hits:?}");
@@ -126,15 +120,8 @@ async fn check(database: &Database, acknowledged: &BTreeMap<u32, bool>) {
 }
 
 async fn recall(database: &Database) -> usize {
-    let (mut hits, mut all) = (0, 0);
-    for n in 0..25 {
-        let query = vector(1_000_000 + n);
-        let exact = found(database, query.clone(), Accuracy::Exact).await;
-        let near = found(database, query, Accuracy::Indexed).await;
-        all += exact.len();
-        hits += near.iter().filter(|hit| exact.contains(hit)).count();
-    }
-    hits * 100 / all.max(1)
+    let queries = (1_000_000..1_000_025).map(vector);
+    vectors::recall(&database.vectors(), &collection(), queries, &Filter::all()).await
 }
 
 fn told(line: &str, acknowledged: &mut BTreeMap<u32, bool>) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 
 use hexmem_adapter_memory::SystemClock;
@@ -29,8 +29,7 @@ async fn open(file: &Path) -> Database {
 }
 
 fn writer(file: &Path, prefix: &str, count: u32) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+    hexmem_conformance::role_command("child")
         .env(CHILD, json!([file, prefix, count]).to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

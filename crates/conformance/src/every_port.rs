@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use hexmem_ports::{
@@ -226,8 +226,7 @@ pub async fn every_port(
     place: &str,
     open: impl AsyncFn(&str) -> Stores,
 ) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["role_write", "--exact", "--ignored", "--nocapture"])
+    let mut child = crate::role_command("role_write")
         .env(PLACE, place)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -18,6 +18,8 @@
 )]
 
 mod ledger;
+mod numbers;
+mod processes;
 mod rig;
 mod run;
 
@@ -36,5 +38,7 @@ pub mod sessions;
 pub mod vectors;
 
 pub use ledger::proved;
+pub use numbers::Numbers;
+pub use processes::{role_command, signal};
 pub use rig::*;
 pub use run::*;

@@ -208,22 +208,14 @@ impl Server {
 
     /// Sends a signal (`STOP`, `CONT`, `KILL`) to all processes of the server.
     pub(crate) fn signal(&self, signal: &str) {
-        let pids: Vec<String> = self.pids().iter().map(u32::to_string).collect();
-        // A process may have ended in between.
-        Command::new("kill")
-            .arg(format!("-{signal}"))
-            .args(pids)
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
+        hexmem_conformance::signal(signal, &self.pids());
     }
 
     /// Ends it as a power cut would end the machine, as far as a signal can: no process of it is left.
     pub(crate) fn kill(&mut self) {
         // First the one that makes others; stopped, it makes none while they are counted.
         if let Some(process) = &self.process {
-            let first = process.id().to_string();
-            Command::new("kill").args(["-STOP", &first]).status().unwrap();
+            hexmem_conformance::signal("STOP", &[process.id()]);
         }
         let pids = self.pids();
         self.signal("KILL");

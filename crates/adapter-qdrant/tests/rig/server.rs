@@ -113,8 +113,7 @@ impl Server {
 
     /// Sends it a signal: `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.process.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        hexmem_conformance::signal(name, &[self.process.as_ref().unwrap().id()]);
     }
 }
 

@@ -100,9 +100,7 @@ impl Server {
     }
 
     fn signal(&self, name: &str) {
-        let child = self.child.as_ref().expect("it runs");
-        let done = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-        assert!(done.success(), "kill {name}");
+        hexmem_conformance::signal(name, &[self.child.as_ref().expect("it runs").id()]);
     }
 
     /// As a power cut would, but for what the kernel has.
@@ -121,11 +119,11 @@ impl Server {
 
     /// The process stands still; its connections stay open.
     pub fn hang(&self) {
-        self.signal("-STOP");
+        self.signal("STOP");
     }
 
     pub fn go_on(&self) {
-        self.signal("-CONT");
+        self.signal("CONT");
     }
 
     pub fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {

@@ -4,7 +4,7 @@
 //! how a store opens its files.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use hexmem_ports::{
@@ -103,8 +103,7 @@ pub async fn eight(place: &Path, open: impl AsyncFn(&Path) -> Opened) {
     let (store, outbox) = open(place).await;
     let children: Vec<_> = (0..PROCESSES)
         .map(|process| {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+            crate::role_command("child")
                 .env(CHILD, json!([place, process]).to_string())
                 .stdout(Stdio::null())
                 .spawn()

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,8 +108,7 @@ struct Killed(Child);
 
 impl Killed {
     fn spawn(place: &str, log: &Path) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact", "--nocapture"])
+        let child = crate::role_command("child")
             .env(CHILD, json!([place, log]).to_string())
             .stdout(Stdio::null())
             .spawn()

@@ -10,8 +10,8 @@ use hexmem_ports::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::fixture::{Numbers, field, limit};
-use crate::name;
+use super::fixture::{field, limit};
+use crate::{Numbers, name};
 
 fn spec(dimension: u32) -> CollectionSpec {
     let space = EmbeddingSpace {

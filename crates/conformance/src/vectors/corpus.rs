@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Vectors;
 use super::fixture::*;
-use crate::name;
+use crate::{Numbers, name};
 
 const DOCUMENTS: u32 = 400;
 const WORDS: u32 = 3_000;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Vectors;
-use crate::name;
+use crate::{Numbers, name};
 
 /// Numbers of the dense vectors `cos` and `euclid`; `dot` has one more than a wide register.
 pub(super) const DIMENSION: u32 = 4;
@@ -75,17 +75,7 @@ pub(super) fn sparse(list: &[(u32, f32)]) -> SparseVector {
     SparseVector::new(indices, values).unwrap()
 }
 
-/// Numbers that look random and are the same everywhere.
-pub(super) struct Numbers(pub(super) u64);
-
 impl Numbers {
-    pub(super) fn below(&mut self, end: u32) -> u32 {
-        // The constants of Knuth's MMIX generator.
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from(self.0 >> 33).unwrap() % end
-    }
-
     /// From -4 to 4 in eighths: exact in every width.
     fn eighth(&mut self) -> f32 {
         f32::from(i16::try_from(self.below(65)).unwrap() - 32) / 8.0

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Vectors;
 use super::fixture::*;
 use super::reads::filters;
-use crate::{name, other_tenant};
+use crate::{Numbers, name, other_tenant};
 
 /// `VEC-SEARCH-1`
 pub async fn vec_search_1(rig: Vectors) {

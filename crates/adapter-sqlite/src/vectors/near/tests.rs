@@ -1,5 +1,6 @@
 //! Graphs held against comparing everything.
 
+use hexmem_conformance::Numbers;
 use hexmem_ports::Distance;
 use proptest::prelude::*;
 
@@ -7,22 +8,6 @@ use super::NONE;
 use super::code::Form;
 use super::graph::{Graph, Near, nearest};
 use crate::Precision;
-
-/// Knuth's MMIX generator: the same everywhere.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: u32) -> u32 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn dense(&mut self, dimension: usize) -> Vec<f32> {
-        let unit = |n: u32| f32::from(u16::try_from(n).unwrap()) / 1_000.0 - 1.0;
-        (0..dimension).map(|_| unit(self.below(2_000))).collect()
-    }
-}
 
 fn graph(form: Form, vectors: &[Vec<f32>]) -> Graph {
     let mut graph = Graph::new(form);
@@ -35,11 +20,11 @@ fn graph(form: Form, vectors: &[Vec<f32>]) -> Graph {
 }
 
 /// How many of 100 of the ten nearest a walk finds among those that `accept` takes.
-fn recall(graph: &Graph, dimension: usize, accept: impl Fn(u32) -> bool + Copy) -> usize {
+fn recall(graph: &Graph, dimension: u32, accept: impl Fn(u32) -> bool + Copy) -> usize {
     let mut numbers = Numbers(77);
     let (mut hits, mut all) = (0, 0);
     for _ in 0..30 {
-        let query = graph.form().encode(&numbers.dense(dimension));
+        let query = graph.form().encode(&numbers.anywhere(dimension));
         let mut exact = graph.scan(query.code(), accept);
         nearest(&mut exact, 10);
         let found = graph.search(query.code(), 31, 128, accept);
@@ -54,7 +39,7 @@ fn recall(graph: &Graph, dimension: usize, accept: impl Fn(u32) -> bool + Copy) 
 #[test]
 fn finds_the_nearest_of_random_vectors() {
     let mut numbers = Numbers(1);
-    let vectors: Vec<Vec<f32>> = (0..900).map(|_| numbers.dense(32)).collect();
+    let vectors: Vec<Vec<f32>> = (0..900).map(|_| numbers.anywhere(32)).collect();
     for distance in [Distance::Cosine, Distance::Dot, Distance::Euclid] {
         let graph = graph(Form::of(distance, 32, Precision::I8), &vectors);
         for (share, accept) in [("all", 1), ("half", 2), ("a tenth", 10)] {
@@ -67,7 +52,7 @@ fn finds_the_nearest_of_random_vectors() {
 #[test]
 fn removed_ones_leave_no_hole_and_their_places_are_used_again() {
     let mut numbers = Numbers(5);
-    let vectors: Vec<Vec<f32>> = (0..900).map(|_| numbers.dense(16)).collect();
+    let vectors: Vec<Vec<f32>> = (0..900).map(|_| numbers.anywhere(16)).collect();
     let form = Form::of(Distance::Cosine, 16, Precision::F16);
     let mut graph = graph(form, &vectors);
     let places = graph.layers[0].places();
@@ -77,7 +62,7 @@ fn removed_ones_leave_no_hole_and_their_places_are_used_again() {
     assert!(graph.is_whole() && graph.len() == 600);
     assert!(recall(&graph, 16, |_| true) >= 98);
     let again: Vec<_> =
-        (2_000..2_300u32).map(|ord| (ord, form.encode(&numbers.dense(16)))).collect();
+        (2_000..2_300u32).map(|ord| (ord, form.encode(&numbers.anywhere(16)))).collect();
     graph.insert(&again, 2);
     assert_eq!((graph.layers[0].places(), graph.len()), (places, 900));
     assert!(graph.is_whole() && recall(&graph, 16, |_| true) >= 98);
@@ -90,9 +75,9 @@ fn removed_ones_leave_no_hole_and_their_places_are_used_again() {
 fn the_same_vector_a_thousand_times_is_no_island() {
     let mut numbers = Numbers(9);
     // Every other one is the same.
-    let same = numbers.dense(8);
+    let same = numbers.anywhere(8);
     let vectors: Vec<Vec<f32>> =
-        (0..1_200).map(|n| if n % 2 == 0 { same.clone() } else { numbers.dense(8) }).collect();
+        (0..1_200).map(|n| if n % 2 == 0 { same.clone() } else { numbers.anywhere(8) }).collect();
     let form = Form::of(Distance::Cosine, 8, Precision::I8);
     let mut graph = graph(form, &vectors);
     assert!(recall(&graph, 8, |ord| ord % 2 == 1) >= 98);
