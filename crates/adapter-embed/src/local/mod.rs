@@ -71,7 +71,9 @@ impl LocalModel {
     pub fn open(config: &LocalConfig) -> Result<Self> {
         let folder = Folder::read(&config.folder)?;
         let file = folder::bytes(&config.folder, "model.safetensors")?;
-        let bert = Bert::read(&Weights::read(&file)?, &folder.shape)?;
+        let within = |error: Error| error.with("folder", config.folder.display());
+        let weights = Weights::read(&file).map_err(within)?;
+        let bert = Bert::read(&weights, &folder.shape).map_err(within)?;
         let longest = bert.longest();
         let max_tokens = config.max_tokens.or(folder.max_tokens).unwrap_or(longest).min(longest);
         if max_tokens < 3 {

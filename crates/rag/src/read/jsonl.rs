@@ -20,7 +20,7 @@ pub(super) fn documents(name: &str, text: &str) -> Result<Vec<SourceDocument>> {
             Error::invalid("rag.read", message).with("file", name).with("line", number)
         };
         let object: Map<String, Value> = serde_json::from_str(line)
-            .map_err(|cause| invalid(format!("not a JSON object: {cause}")).caused_by(cause))?;
+            .map_err(|cause| invalid("not a JSON object".to_owned()).caused_by(cause))?;
         let document = document(object, line);
         if let Some(id) = &document.id
             && !seen.insert(id.clone())
