@@ -23,6 +23,7 @@ mod qdrant;
 mod redis;
 mod secret;
 mod settings;
+mod sqlite;
 mod stores;
 
 pub use embed::*;
@@ -31,6 +32,7 @@ pub use qdrant::*;
 pub use redis::*;
 pub use secret::Secret;
 pub use settings::*;
+pub use sqlite::*;
 pub use stores::*;
 
 /// The examples of the README, compiled with the documentation tests.

@@ -9,7 +9,9 @@ use hexmem_ports::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::environment::variables;
-use crate::{EmbedSettings, PgSettings, QdrantSettings, RedisSettings, RerankSettings};
+use crate::{
+    EmbedSettings, PgSettings, QdrantSettings, RedisSettings, RerankSettings, SqliteSettings,
+};
 
 /// Where a domain keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,34 +59,6 @@ impl Default for Domain {
     fn default() -> Self {
         Self { backend: Backend::Sqlite }
     }
-}
-
-/// How the SQLite file is used.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SqliteSettings {
-    /// The file; by default `hexmem.db` in the data folder.
-    pub path: Option<PathBuf>,
-    /// How long a write waits for another process, in milliseconds.
-    pub busy_timeout_ms: u32,
-    /// `full`: an acknowledged write survives a power cut. `normal`: it survives a crash of the program.
-    pub synchronous: Synchronous,
-}
-
-impl Default for SqliteSettings {
-    fn default() -> Self {
-        Self { path: None, busy_timeout_ms: 5_000, synchronous: Synchronous::Full }
-    }
-}
-
-/// When SQLite waits for the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Synchronous {
-    /// At each commit.
-    Full,
-    /// At checkpoints.
-    Normal,
 }
 
 /// How graph files are used.

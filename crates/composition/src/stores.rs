@@ -10,7 +10,7 @@ use hexmem_adapter_memory::{
     MemoryVectors, SystemClock,
 };
 #[cfg(feature = "sqlite")]
-use hexmem_adapter_sqlite::{Database, SqliteConfig};
+use hexmem_adapter_sqlite::Database;
 use hexmem_ports::{
     CacheStore, Clock, CommandQueue, Embedder, Error, ErrorKind, GraphStore, KeyValueStore, Result,
     SessionStore, VectorStore,
@@ -100,22 +100,9 @@ impl Stores {
         Arc::clone(&self.clock)
     }
 
-    /// The SQLite file.
     #[cfg(feature = "sqlite")]
-    pub async fn database(&self) -> Result<&Database> {
-        let open = async || {
-            self.make_data_folder()?;
-            let config = SqliteConfig {
-                busy_timeout_ms: self.settings.sqlite.busy_timeout_ms,
-                synchronous: match self.settings.sqlite.synchronous {
-                    crate::Synchronous::Full => hexmem_adapter_sqlite::Synchronous::Full,
-                    crate::Synchronous::Normal => hexmem_adapter_sqlite::Synchronous::Normal,
-                },
-                ..SqliteConfig::new(self.settings.sqlite_path())
-            };
-            Database::open(config, self.clock()).await
-        };
-        self.sqlite.get_or_try_init(open).await
+    pub(crate) fn sqlite_cell(&self) -> &OnceCell<Database> {
+        &self.sqlite
     }
 
     #[cfg(feature = "pg")]
@@ -154,7 +141,7 @@ impl Stores {
     /// Makes the data folder where it is missing, closed to others and invisible to git: it often lies in a
     /// repository, and holds what must not be committed.
     #[cfg(any(feature = "sqlite", feature = "json"))]
-    fn make_data_folder(&self) -> Result<()> {
+    pub(crate) fn make_data_folder(&self) -> Result<()> {
         let folder = &self.settings.data;
         if folder.exists() {
             return Ok(());

@@ -30,7 +30,7 @@ pub fn minimum(adapter: &str, port: &str) -> Option<Vec<Capability>> {
         "cache" if adapter.starts_with("redis") => kept(&[]),
         "cache" => kept(&[ExactCounts]),
         "graph" => kept(&[Effects, History, NeighbourhoodInStore, ExactCounts]),
-        "vectors" if adapter.starts_with("qdrant") => {
+        "vectors" if adapter == "sqlite" || adapter.starts_with("qdrant") => {
             kept(&[DenseVectors, SparseVectors, ExactCounts, DenseIndex])
         }
         "vectors" => kept(&[DenseVectors, SparseVectors, ExactCounts]),
