@@ -141,6 +141,8 @@ pub(super) async fn add_indexes(
                 lookup: Some(true),
                 range: Some(false),
                 on_disk,
+                // Terms are counted, never a filter: links for each frequent one would only widen every dense search.
+                enable_hnsw: Some(false),
                 ..Default::default()
             };
             let params = IndexParams::IntegerIndexParams(params);
