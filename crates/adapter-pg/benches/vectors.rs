@@ -10,8 +10,8 @@ use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use hexmem_adapter_pg::{Migrate, PgConfig, PgVectors, Postgres};
 use hexmem_conformance::Numbers;
 use hexmem_ports::{
-    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace, Filter, Limit,
-    Name, Point, PointId, SparseSpec, Tenant, VectorQuery, VectorSearch, VectorStore, Weighting,
+    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, Filter, Limit, Name, Point,
+    PointId, SparseSpec, Tenant, VectorQuery, VectorSearch, VectorStore, Weighting,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -45,13 +45,7 @@ fn point(numbers: &mut Numbers, n: u32, sparse: bool) -> Point {
 }
 
 fn spec(sparse: bool) -> CollectionSpec {
-    let space = EmbeddingSpace {
-        provider: name("bench"),
-        model: name("m"),
-        dimension: DIMENSION,
-        normalised: false,
-        preprocessing: String::new(),
-    };
+    let space = hexmem_conformance::vectors::space(DIMENSION);
     let mut spec = CollectionSpec::default();
     if sparse {
         spec.sparse.insert(name("s"), SparseSpec { weighting: Weighting::Idf });

@@ -11,8 +11,8 @@ use hexmem_conformance::every_port::{Stores, every_port, role};
 use hexmem_conformance::vectors::{self, agree_through_changes, nearest};
 use hexmem_conformance::{Numbers, Rig, minimum, name};
 use hexmem_ports::{
-    Accuracy, Capability, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace,
-    ErrorKind, Filter, Point, PointId, Tenant, VectorStore,
+    Accuracy, Capability, CollectionId, CollectionSpec, DenseSpec, Distance, ErrorKind, Filter,
+    Point, PointId, Tenant, VectorStore,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -63,13 +63,7 @@ fn collection() -> CollectionId {
 }
 
 fn spec(distance: Distance) -> CollectionSpec {
-    let space = EmbeddingSpace {
-        provider: name("test"),
-        model: name("m"),
-        dimension: DIMENSION,
-        normalised: false,
-        preprocessing: String::new(),
-    };
+    let space = hexmem_conformance::vectors::space(DIMENSION);
     let dense = [(name("d"), DenseSpec { space, distance })].into();
     CollectionSpec { dense, ..CollectionSpec::default() }
 }

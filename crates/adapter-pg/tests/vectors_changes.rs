@@ -13,9 +13,9 @@ use hexmem_adapter_memory::{ManualClock, MemoryVectors};
 use hexmem_adapter_pg::PgVectors;
 use hexmem_conformance::{name, vectors::agree_through_changes};
 use hexmem_ports::{
-    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace, FieldKind,
-    FieldPath, Filter, Found, Limit, Point, PointId, SparseSpec, SparseVector, Tenant, VectorQuery,
-    VectorSearch, VectorStore, Weighting,
+    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, FieldKind, FieldPath, Filter,
+    Found, Limit, Point, PointId, SparseSpec, SparseVector, Tenant, VectorQuery, VectorSearch,
+    VectorStore, Weighting,
 };
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -290,13 +290,7 @@ async fn no_statement_reads_a_whole_table() {
 
 /// Enough of everything that an index is worth it.
 async fn fill(store: &PgVectors) {
-    let space = EmbeddingSpace {
-        provider: name("test"),
-        model: name("m"),
-        dimension: 3,
-        normalised: false,
-        preprocessing: String::new(),
-    };
+    let space = hexmem_conformance::vectors::space(3);
     let dense = [(name("d"), DenseSpec { space, distance: Distance::Dot })].into();
     let spec = CollectionSpec { dense, ..spec() };
     for c in 0..8u32 {

@@ -50,13 +50,8 @@ fn chunk(numbers: &mut Numbers, n: u32) -> Point {
 }
 
 fn spec() -> CollectionSpec {
-    let space = EmbeddingSpace {
-        provider: name("bench"),
-        model: name("m"),
-        dimension: DIMENSION,
-        normalised: true,
-        preprocessing: String::new(),
-    };
+    let space =
+        EmbeddingSpace { normalised: true, ..hexmem_conformance::vectors::space(DIMENSION) };
     CollectionSpec {
         dense: [(name("d"), DenseSpec { space, distance: Distance::Cosine })].into(),
         sparse: [(name("s"), SparseSpec { weighting: Weighting::Idf })].into(),

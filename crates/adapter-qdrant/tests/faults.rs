@@ -12,8 +12,8 @@ use hexmem_adapter_qdrant::{Qdrant, QdrantConfig, QdrantVectors};
 use hexmem_conformance::{name, proved};
 use hexmem_ports::{
     Accuracy, Capability, CollectionId, CollectionSpec, DenseSpec, Distance, Effectiveness,
-    EmbeddingSpace, ErrorKind, FieldKind, FieldPath, Filter, Limit, Point, PointId, Retry,
-    SparseSpec, SparseVector, Tenant, VectorQuery, VectorSearch, VectorStore as _, Weighting,
+    ErrorKind, FieldKind, FieldPath, Filter, Limit, Point, PointId, Retry, SparseSpec,
+    SparseVector, Tenant, VectorQuery, VectorSearch, VectorStore as _, Weighting,
 };
 use rig::server::Server;
 use serde_json::json;
@@ -24,13 +24,7 @@ fn at() -> CollectionId {
 }
 
 fn spec() -> CollectionSpec {
-    let space = EmbeddingSpace {
-        provider: name("test"),
-        model: name("m"),
-        dimension: 8,
-        normalised: false,
-        preprocessing: String::new(),
-    };
+    let space = hexmem_conformance::vectors::space(8);
     CollectionSpec {
         dense: [(name("d"), DenseSpec { space, distance: Distance::Cosine })].into(),
         sparse: [(name("s"), SparseSpec { weighting: Weighting::Idf })].into(),

@@ -9,8 +9,8 @@ use hexmem_adapter_sqlite::{Database, DenseIndex, Precision, SqliteConfig, Sqlit
 use hexmem_conformance::vectors::{self, agree_through_changes, nearest};
 use hexmem_conformance::{Numbers, Rig, manual_time, minimum, name};
 use hexmem_ports::{
-    Accuracy, Capability, Clock, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace,
-    ErrorKind, FieldKind, FieldPath, Filter, Limit, Point, PointId, Records, Tenant, VectorQuery,
+    Accuracy, Capability, Clock, CollectionId, CollectionSpec, DenseSpec, Distance, ErrorKind,
+    FieldKind, FieldPath, Filter, Limit, Point, PointId, Records, Tenant, VectorQuery,
     VectorSearch, VectorStore,
 };
 use serde_json::json;
@@ -60,13 +60,7 @@ fn collection() -> CollectionId {
 }
 
 fn spec(distance: Distance) -> CollectionSpec {
-    let space = EmbeddingSpace {
-        provider: name("test"),
-        model: name("m"),
-        dimension: DIMENSION,
-        normalised: false,
-        preprocessing: String::new(),
-    };
+    let space = hexmem_conformance::vectors::space(DIMENSION);
     let dense = [(name("d"), DenseSpec { space, distance })].into();
     let indexed = [(FieldPath::new("n").unwrap(), FieldKind::Integer)].into();
     CollectionSpec { dense, indexed, ..CollectionSpec::default() }

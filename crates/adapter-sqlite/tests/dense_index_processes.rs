@@ -13,8 +13,8 @@ use hexmem_adapter_memory::SystemClock;
 use hexmem_adapter_sqlite::{Database, DenseIndex, SqliteConfig};
 use hexmem_conformance::vectors::{self, nearest};
 use hexmem_ports::{
-    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, EmbeddingSpace, Filter, Found,
-    Name, Point, PointId, Tenant, VectorStore as _,
+    Accuracy, CollectionId, CollectionSpec, DenseSpec, Distance, Filter, Found, Name, Point,
+    PointId, Tenant, VectorStore as _,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -90,13 +90,7 @@ async fn child() {
 }
 
 async fn create(database: &Database) {
-    let space = EmbeddingSpace {
-        provider: name("test"),
-        model: name("m"),
-        dimension: DIMENSION,
-        normalised: false,
-        preprocessing: String::new(),
-    };
+    let space = hexmem_conformance::vectors::space(DIMENSION);
     let dense = [(name("d"), DenseSpec { space, distance: Distance::Cosine })].into();
     let spec = CollectionSpec { dense, ..CollectionSpec::default() };
     database.vectors().create(&collection(), spec).await.unwrap();

@@ -3,11 +3,14 @@
 //! The server is that of `HEXMEM_TEST_PG_URL`; the test makes a database of its own.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod made;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use made::corpus;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
@@ -33,28 +36,6 @@ fn document(folder: &Path, url: Option<&str>, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Documents of made words, a few of which are in most.
-fn corpus() -> String {
-    let mut state = 7u64;
-    let mut below = |end: u64| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % end
-    };
-    let mut lines = String::new();
-    for n in 0..DOCUMENTS {
-        let words: Vec<String> = (0..400)
-            .map(|_| {
-                let bound = 2_000 >> below(9);
-                format!("word{}", below(bound))
-            })
-            .collect();
-        let line = serde_json::json!({ "id": format!("d{n}"), "text": words.join(" ") });
-        lines.push_str(&format!("{line}\n"));
-    }
-    lines
-}
-
 async fn count(connection: &mut PgConnection) -> i64 {
     let sql = "SELECT count(*) FROM hexmem.vector_points";
     sqlx::query_scalar(sql).fetch_one(connection).await.unwrap_or(0)
@@ -71,7 +52,7 @@ async fn killed_ingests_leave_no_duplicates() {
     let url = format!("{}/{name}", &server[..server.rfind('/').unwrap()]);
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    fs::write(at.join("corpus.jsonl"), corpus()).unwrap();
+    fs::write(at.join("corpus.jsonl"), corpus(DOCUMENTS, 400)).unwrap();
     let ingest = ["ingest", "corpus.jsonl", "--collection", "c"];
     let expected = document(at, None, &ingest);
     assert_eq!(expected["added"], DOCUMENTS);

@@ -19,7 +19,7 @@ pub use agree::agree_through_changes;
 pub use broken::broken;
 pub use collections::*;
 pub use corpus::vec_search_10;
-pub use nearest::{nearest, recall};
+pub use nearest::{nearest, recall, space};
 pub use points::*;
 pub use reads::*;
 pub use records::*;
