@@ -38,7 +38,8 @@ pub(super) fn id(n: u32) -> PointId {
     PointId(Uuid::from_u128(u128::from(n.wrapping_mul(2_654_435_761)) << 64 | u128::from(n)))
 }
 
-pub(super) fn space(dimension: u32) -> EmbeddingSpace {
+/// A space that no embedder has, of vectors of any length.
+pub fn space(dimension: u32) -> EmbeddingSpace {
     EmbeddingSpace {
         provider: name("test"),
         model: name("m"),

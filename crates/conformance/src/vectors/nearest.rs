@@ -1,22 +1,10 @@
 //! What an index of dense vectors finds, beside what comparing every vector finds.
 
 use hexmem_ports::{
-    Accuracy, CollectionId, EmbeddingSpace, Filter, Found, Limit, VectorQuery, VectorSearch,
-    VectorStore,
+    Accuracy, CollectionId, Filter, Found, Limit, VectorQuery, VectorSearch, VectorStore,
 };
 
 use crate::name;
-
-/// A space that no embedder has, of vectors of any length.
-pub fn space(dimension: u32) -> EmbeddingSpace {
-    EmbeddingSpace {
-        provider: name("test"),
-        model: name("m"),
-        dimension,
-        normalised: false,
-        preprocessing: String::new(),
-    }
-}
 
 /// The ten nearest by the dense vector `d`.
 pub async fn nearest(
